@@ -1,0 +1,55 @@
+"""What holds for every test: a private home folder, and no skip that hides a required part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def skip_is_allowed(reason: str) -> bool:
+    """Whether a test may be skipped under CI=true for this reason."""
+    if reason.startswith("no CUDA") or reason.startswith("no MPS"):
+        return True
+    return reason.startswith("../shared is not here") and not (ROOT.parent / "shared").is_dir()
+
+
+def _forbid_hidden_skips(report: pytest.TestReport | pytest.CollectReport, call: pytest.CallInfo | None) -> None:
+    if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    skipped = call.excinfo.value if call and call.excinfo else report.longrepr
+    reason = str(getattr(skipped, "msg", skipped))
+    if not skip_is_allowed(reason):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under CI=true: {reason!r} is not one of the reasons that tests/conftest.py allows"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator[None, pytest.TestReport, object]:
+    report = yield
+    _forbid_hidden_skips(report, call)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, object]:
+    report = yield
+    _forbid_hidden_skips(report, report.call if hasattr(report, "call") else None)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unitlens_home(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path, None, None]:
+    """A home folder for the session: tests neither read nor fill the user's store."""
+    folder = tmp_path_factory.mktemp("unitlens-home")
+    before = os.environ.get("UNITLENS_HOME")
+    os.environ["UNITLENS_HOME"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["UNITLENS_HOME"]
+    else:
+        os.environ["UNITLENS_HOME"] = before

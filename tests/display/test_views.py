@@ -1,0 +1,232 @@
+"""Views: what the summary, the unit card, the gallery and the table say is what the dissection holds."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from unitlens.errors import ConceptError, LayerNotFound, OptionError
+from unitlens.rich import Html, view_modules
+
+LAST = "block<2>.conv"
+VOID = {"img", "br", "meta", "link", "input", "line", "rect"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def displays() -> None:
+    if "unitlens.display" not in view_modules:
+        view_modules.append("unitlens.display")
+
+
+class Page(HTMLParser):
+    """Reads a page: its tags, words and images; raises on tags that do not close."""
+
+    def __init__(self, markup: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.images: list[dict] = []
+        self.attributes: list[dict] = []
+        self.words = ""
+        self.feed(markup)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append(tag)
+        self.attributes.append(dict(attributes))
+        if tag == "img":
+            self.images.append(dict(attributes))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words += data + " "
+
+
+def views(found) -> dict[str, str]:
+    return {
+        "summary": found._repr_html_(),
+        "gallery": found.gallery()._repr_html_(),
+        "concept": found.gallery("sky")._repr_html_(),
+        "unit": found.unit(2)._repr_html_(),
+        "table": found.table()._repr_html_(),
+    }
+
+
+@pytest.mark.parametrize("view", ["summary", "gallery", "concept", "unit", "table"])
+def test_every_view_is_one_self_contained_harmless_page(found, view: str) -> None:
+    markup = views(found)[view]
+    page = Page(markup)
+    assert page.tags.count("style") == 1 and page.tags[0] == "div"
+    assert "http" not in markup and "script" not in page.tags and "link" not in page.tags
+    assert not any(name.startswith("on") for attributes in page.attributes for name in attributes)
+    assert "<script>" not in markup and "tiny <b>" not in markup
+
+
+@pytest.mark.parametrize("view", ["gallery", "concept", "unit", "table"])
+def test_every_view_has_a_text_twin(found, view: str) -> None:
+    shown = {"gallery": found.gallery, "concept": lambda: found.gallery("sky"), "unit": lambda: found.unit(2), "table": found.table}
+    result = shown[view]()
+    assert isinstance(result, Html) and repr(result) == result.text()
+    assert len(result.text().splitlines()) > 1 and "<div" not in result.text() and LAST in result.text()
+    words = Page(result._repr_html_()).words
+    for number in re.findall(r"\b0\.\d\d\b", result.text()):
+        assert number in words
+
+
+def test_a_name_that_is_a_script_is_shown_as_words(found, evil) -> None:
+    markup = found.unit(2)._repr_html_()
+    assert evil.name in Page(markup).words and "&lt;script&gt;" in markup
+
+
+def test_the_alternative_text_says_what_a_strip_shows(found) -> None:
+    image = Page(found.gallery([1], images=3)._repr_html_()).images[0]
+    assert image["alt"] == "unit 1 of block<2>.conv: tree (object), IoU 0.40; three top images"
+    assert int(image["width"]) > 0 and int(image["height"]) > 0 and image["src"].startswith("data:image/jpeg;base64,")
+
+
+def test_a_unit_without_a_concept_says_so(found) -> None:
+    image = Page(found.gallery([4], images=1)._repr_html_()).images[0]
+    assert image["alt"] == "unit 4 of block<2>.conv: no concept, IoU 0.00; one top image"
+    assert "none of the concepts" in found.unit(4).text()
+
+
+def test_the_summary_counts_detectors_and_concepts(found) -> None:
+    words = re.sub(r"\s+", " ", Page(found._repr_html_()).words)
+    for name in found.layers:
+        detectors, units, concepts = len(found.detectors(name)), found.layers[name].units, len(found.concepts(name))
+        assert f"{name} " in words and f"{concepts} concepts · {detectors} of {units} units" in words
+    assert "9 images · 2 layers · 7 concepts · top 1 % of pixels · minimum IoU 0.04" in words
+    assert "tiny <b>net</b>" in words
+
+
+def test_the_summary_shows_the_best_unit_of_each_concept(found) -> None:
+    page = Page(found._repr_html_())
+    shown = [int(re.match(r"unit (\d+)", image["alt"])[1]) for image in page.images]
+    expected = sorted((units[0] for units in found.concepts().values()), key=lambda u: -found.best()[1][u])
+    assert shown == expected and len(shown) == len(found.concepts())
+
+
+def test_the_stacked_bar_holds_the_counts_of_the_categories(found) -> None:
+    markup = found._repr_html_()
+    bars = re.findall(r'<div class="ul-stack">(.*?)</div>', markup)
+    for name, bar in zip(found.layers, bars, strict=True):
+        shown = [int(n) for n in re.findall(r'title="(\d+) ', bar)]
+        assert shown == [n for n in found.concept_counts(name).values() if n]
+
+
+def test_the_summary_of_no_detectors_says_what_to_do(found) -> None:
+    strict = found.with_min_iou(0.9)
+    page = Page(strict._repr_html_())
+    assert page.images == [] and "no concept reaches the minimum IoU" in page.words and "with_min_iou" in page.words
+    assert "reaches the minimum IoU of 0.9" in strict.gallery().text() and len(strict.gallery().text().splitlines()) > 3
+
+
+def test_the_summary_of_one_layer(make) -> None:
+    page = Page(make({"only": [(0, 20), (1, 1)]})._repr_html_())
+    assert "1 layer ·" in page.words and len(page.images) == 1
+
+
+def test_the_gallery_of_a_concept_shows_its_iou_and_the_unit_s_own_label(make) -> None:
+    plain = make({"a": [(0, 30), (1, 30)]})
+    both = plain.layers["a"].intersection.copy()
+    both[0, 1] = 100  # unit 0: also 100 of the pixels of sky
+    import dataclasses
+
+    layer = dataclasses.replace(plain.layers["a"], intersection=both)
+    found = dataclasses.replace(plain, layers={"a": layer})
+    expected = 100 / (int(layer.activation_area[0, 0]) + 1000 - 100)
+    text = found.gallery("sky").text().splitlines()
+    assert text[-2].split()[:4] == ["1", "sky", "object", "0.30"]
+    assert text[-1].split()[:4] == ["0", "sky", "object", f"{expected:.2f}"] and text[-1].endswith("tree (object) 0.30")
+    assert "own label: tree (object), 0.30" in Page(found.gallery("sky")._repr_html_()).words
+
+
+def test_absent_concepts_are_explained(found) -> None:
+    assert "does not show this concept anywhere" in found.gallery("unicorn").text()
+    assert "No unit of this layer overlaps" in found.gallery("door (part)", layer="conv1").text()
+    with pytest.raises(ConceptError, match="not in the vocabulary"):
+        found.gallery("trea")
+
+
+def test_a_concept_and_its_qualified_name_show_the_same_units(found, evil) -> None:
+    assert found.gallery(evil).text() == found.gallery(evil.name).text()
+
+
+def test_the_gallery_keeps_the_order_and_number_asked_for(found) -> None:
+    alts = [i["alt"] for i in Page(found.gallery([5, np.int64(0), 2])._repr_html_()).images]
+    assert [int(a.split()[1]) for a in alts] == [5, 0, 2]
+    assert len(Page(found.gallery(units=2)._repr_html_()).images) == 2
+    assert [int(i["alt"].split()[1]) for i in Page(found.gallery()._repr_html_()).images] == found.detectors().tolist()
+
+
+def test_units_without_pictures_keep_their_caption(make) -> None:
+    page = Page(make({"a": [(0, 20)]}, thumbnails={}).gallery()._repr_html_())
+    assert page.images == [] and "No picture of this unit's top images is kept." in page.words and "tree" in page.words
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: d.unit(10), "unit: expected a whole number 0..9"),
+        (lambda d: d.unit(-1), "got -1"),
+        (lambda d: d.unit(True), "got True"),
+        (lambda d: d.gallery([1.5]), "got 1.5"),
+        (lambda d: d.gallery(style="blur"), "style: expected one of 'outline'"),
+        (lambda d: d.gallery(images=0), "images: expected a whole number from 1 on, got 0"),
+        (lambda d: d.gallery(units=0), "units: expected a whole number from 1 on"),
+        (lambda d: d.table(sort="size"), "sort: expected one of 'iou', 'unit'"),
+        (lambda d: d.table(rows=0), "rows: expected"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(found, call, message: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)):
+        call(found)
+
+
+def test_an_unknown_layer_offers_the_nearest(found) -> None:
+    with pytest.raises(LayerNotFound, match="'conv1'"):
+        found.gallery(layer="conv_1")
+
+
+def test_plain_words_are_the_shares_of_pixels(found) -> None:
+    counts = found.layers["conv1"]
+    inside, fired = counts.intersection[0, 0], counts.activation_area[0, 0]
+    assert f"{inside / fired:.0%} show tree; it fires on {inside / 1000:.0%} of all tree pixels" in found.unit(0, "conv1").text()
+    assert "below the minimum IoU of 0.04" in found.unit(2, "conv1").text()
+
+
+def test_the_table_holds_the_frame_in_the_order_asked_for(found) -> None:
+    for sort, expected in {"iou": found.best()[1].argsort(kind="stable")[::-1][:3], "unit": [0, 1, 2]}.items():
+        markup = found.table(sort=sort, rows=3)._repr_html_()
+        rows = re.findall(r'<th scope="row"[^>]*>(\d+)</th>', markup)
+        assert [int(r) for r in rows] == list(expected)
+    frame = found.frame(LAST)
+    lines = found.table(rows=None, sort="unit").text().splitlines()[2:]
+    assert len(lines) == len(frame)
+    for line, row in zip(lines, frame.to_dict("records"), strict=True):
+        assert line.split()[0] == str(row["unit"]) and f"{row['iou']:.2f}" in line and row["concept"] in line
+
+
+def test_the_table_has_a_caption_and_scoped_headers_and_can_leave_out_the_rest(found) -> None:
+    page = Page(found.table(detectors_only=True)._repr_html_())
+    assert page.tags.count("caption") == 1 and page.tags.count("tr") == 1 + len(found.detectors())
+    assert sum(a.get("scope") == "col" for a in page.attributes) == 7
+    assert f"{len(found.detectors())} of 10 units are detectors" in page.words
+
+
+def test_text_columns_are_aligned(found) -> None:
+    lines = found.table(sort="unit").text().splitlines()[1:]
+    start = lines[0].index("category")
+    assert all(line[start - 1] == " " and line[start] != " " for line in lines)

@@ -1,0 +1,82 @@
+"""unitlens: see what single units of a deep network do.
+
+Words. A *unit* is one channel of a layer's output; a *layer* is a module by its dotted name. A *probe set* is the images
+a dissection is measured over; a *segmentation* says which *concepts* (name and *category*: object, part, material, colour)
+each pixel shows. The *quantile* is a level: 0.99 keeps the top 1 % of a unit's pixels; the *threshold* is the activation
+found there. *IoU* is the overlap of the pixels where a unit fires with those of a concept, pooled over the probe set; a
+*detector* is a unit whose best IoU is at least `min_iou`. A *dissection* is the result.
+
+Shapes. B images of a batch, N of a probe set, U units, C concepts, G categories, K label planes, H x W pixels, h x w cells of
+an activation grid.
+
+>>> import unitlens as ul
+>>> found = ul.dissect(ul.load_model("scenenet"), "conv5_3", ul.load_probe("scenes", count=36), show_progress=False)
+>>> found.layer().units
+160
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from unitlens.rich import view_modules
+
+__version__ = "0.1.0"
+view_modules.append("unitlens.display")
+
+#: Public name -> the module that holds it; modules are imported when a name is first used.
+_HOMES = {
+    "ArrayProbe": "unitlens.data.probe",
+    "Batch": "unitlens.data.probe",
+    "ColourNames": "unitlens.segment.colours",
+    "Concept": "unitlens.data.concepts",
+    "Custom": "unitlens.segment.custom",
+    "Dissection": "unitlens.dissect.result",
+    "Normalize": "unitlens.models.preprocess",
+    "ProbeSet": "unitlens.data.probe",
+    "Segmentation": "unitlens.data.concepts",
+    "Store": "unitlens.store",
+    "Truth": "unitlens.segment.truth",
+    "UnitLensError": "unitlens.errors",
+    "Vocabulary": "unitlens.data.concepts",
+    "capture": "unitlens.models.capture",
+    "dissect": "unitlens.dissect.engine",
+    "edit": "unitlens.models.capture",
+    "from_dataset": "unitlens.data.dataset",
+    "from_folder": "unitlens.data.folder",
+    "join": "unitlens.segment.segmenter",
+    "layer_table": "unitlens.models.capture",
+    "layers": "unitlens.models.capture",
+    "load": "unitlens.dissect.result",
+    "load_model": "unitlens.models.zoo",
+    "load_probe": "unitlens.data.catalogue",
+    "model_card": "unitlens.models.zoo",
+    "render_scene": "unitlens.data.scenes",
+    "report": "unitlens.display.report",
+    "split": "unitlens.models.capture",
+    "upsample": "unitlens.models.upsample",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from unitlens.data.catalogue import load_probe as load_probe
+    from unitlens.data.concepts import Concept as Concept
+    from unitlens.data.concepts import Segmentation as Segmentation
+    from unitlens.data.concepts import Vocabulary as Vocabulary
+    from unitlens.dissect.engine import dissect as dissect
+    from unitlens.dissect.result import Dissection as Dissection
+    from unitlens.models.zoo import load_model as load_model
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unitlens' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,1 @@
+"""Probe sets, concepts and the world."""

@@ -1,0 +1,1 @@
+"""The procedural world: what is in it and how it is drawn."""

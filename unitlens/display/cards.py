@@ -1,0 +1,156 @@
+"""Cards: the summary of a dissection and the portrait of one unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from unitlens.dissect.result import Dissection
+from unitlens.display.gallery import (
+    NO_CONCEPT, UnitFacts, best_per_concept, card_markup, check_count, check_unit, facts_of, facts_text, strip_markup,
+)  # fmt: skip
+from unitlens.display.markup import (
+    chip, columns, escape, finished, full_name, full_scale, legend, meter, page, plural, stack,
+)  # fmt: skip
+from unitlens.rich import Html, renders
+
+
+@renders(Dissection, "html")
+def summary(dissection: Dissection) -> str:
+    """The page a notebook shows for a dissection; its text twin is `dissection.text()`."""
+    last = dissection.layer().name
+    body = (
+        f'<h2 class="ul-title">Dissection of {escape(dissection.notes.get("model", "model"))}</h2>'
+        f'<p class="ul-muted">{escape(conditions(dissection))}</p>{layers_markup(dissection)}{_best_markup(dissection, last)}'
+        f'<p class="ul-note">{escape(how_to_read(dissection))}</p>'
+    )
+    return page(body)
+
+
+def conditions(dissection: Dissection) -> str:
+    """One line: images, layers, concepts, quantile and minimum IoU."""
+    images = int(dissection.notes.get("images", 0))
+    return (
+        f"{plural(images, 'image')} · {plural(len(dissection.layers), 'layer')} · {plural(len(dissection.vocabulary), 'concept')}"
+        f" · top {100 * (1 - dissection.quantile):.3g} % of pixels · minimum IoU {dissection.min_iou:g}"
+    )
+
+
+def how_to_read(dissection: Dissection) -> str:
+    """The sentences that let a newcomer read every number of a page."""
+    return (
+        f"How to read it: a unit fires where its activation is among its highest {100 * (1 - dissection.quantile):.3g} % over all "
+        "images. IoU compares those pixels with the pixels of a concept: 1 is the same area, 0 none in common. A unit whose best "
+        f"IoU is at least {dissection.min_iou:g} is called a detector of that concept. The images are the ones that excite a "
+        "unit most; the outline is where it fires."
+    )
+
+
+def layers_markup(dissection: Dissection) -> str:
+    """A row per layer: its detected concepts as a stacked bar by category, and its detectors among its units."""
+    counts = {name: dissection.concept_counts(name) for name in dissection.layers}
+    full = max(1, *(sum(c.values()) for c in counts.values()))
+    rows = "".join(_layer_row(dissection, name, counts[name], full) for name in dissection.layers)
+    return f'<div class="ul-layers">{rows}</div>{legend(dissection.vocabulary.categories)}'
+
+
+def _layer_row(dissection: Dissection, name: str, counts: dict[str, int], full: int) -> str:
+    detectors, units, found = len(dissection.detectors(name)), dissection.layers[name].units, sum(counts.values())
+    bar = stack(counts, full) if found else '<span class="ul-muted">no concept reaches the minimum IoU</span>'
+    return (
+        f'<span class="ul-name">{escape(name)}</span>{bar}<span class="ul-count"><strong>{plural(found, "concept")}</strong> · '
+        f"{detectors} of {units} units</span>"
+    )
+
+
+def _best_markup(dissection: Dissection, layer: str) -> str:
+    units = best_per_concept(dissection, layer, 8)
+    if not len(units):
+        return (
+            f'<p class="ul-words">No unit of {escape(layer)} is a detector at this minimum IoU. '
+            "<code>dissection.with_min_iou(0.01)</code> reads the same counts with a lower one.</p>"
+        )
+    facts = facts_of(dissection, units, layer)
+    full = full_scale(np.array([f.iou for f in facts]))
+    cards = "".join(card_markup(dissection, f, full, images=4) for f in facts)
+    return f'<h3 class="ul-sub">Best units of {escape(layer)}, one per concept</h3><div class="ul-two">{cards}</div>'
+
+
+@renders(Dissection, "unit")
+def unit_card(
+    dissection: Dissection, unit: int, layer: str | None = None, *, style: str = "outline", images: int = 6
+) -> Html:
+    """The card of one unit: its top images, label, best concepts, threshold, and what they mean in plain words.
+
+    unit: its number in the layer (the last one by default). style, images: as in `gallery`.
+    Raises OptionError, LayerNotFound. Example: `dissection.unit(12, "conv5_3")`.
+    """
+    name = dissection.layer(layer).name
+    number, images = check_unit(unit, dissection, name), check_count("images", images)
+    facts = facts_of(dissection, np.array([number]), name)[0]
+    words = plain_words(dissection, facts)
+    head = f'<span class="ul-muted">unit {number} of {escape(name)}</span>'
+    label = f'<h2 class="ul-title">{escape(facts.concept.name)} {_chip(facts)}</h2>'
+    strip = strip_markup(dissection, facts, images=images, style=style, tile=136)
+    body = (
+        f'{head}{label}<div class="ul-units">{strip}</div><p class="ul-words">{escape(words)}</p>'
+        f"{_facts_markup(dissection, facts)}{_bars(dissection, facts)}"
+    )
+    return finished(body, _unit_text(dissection, facts, words))
+
+
+def _chip(facts: UnitFacts) -> str:
+    return "" if facts.concept is NO_CONCEPT else chip(facts.concept.category)
+
+
+def plain_words(dissection: Dissection, facts: UnitFacts) -> str:
+    """What a unit's label means, as shares of pixels: how often it is right where it fires, how much it finds."""
+    if facts.concept is NO_CONCEPT:
+        return "Where this unit fires, none of the concepts of the vocabulary is seen."
+    counts, column = dissection.layer(facts.layer), dissection.vocabulary.index(facts.concept)
+    both = int(counts.intersection[facts.unit, column])
+    fired = int(counts.activation_area[facts.unit, dissection.vocabulary.category_index[column]])
+    seen = int(dissection.concept_area[column])
+    verdict = "a detector" if facts.iou >= dissection.min_iou else f"below the minimum IoU of {dissection.min_iou:g}, so no detector"
+    return (
+        f"Of the pixels where this unit fires, {both / max(fired, 1):.0%} show {facts.concept.name}; it fires on "
+        f"{both / max(seen, 1):.0%} of all {facts.concept.name} pixels. Together that is an IoU of {facts.iou:.2f}: {verdict}."
+    )
+
+
+def _facts_markup(dissection: Dissection, facts: UnitFacts) -> str:
+    values = dissection.layer(facts.layer).top_value[facts.unit]
+    items = {"IoU": f"{facts.iou:.3f}", "fires above": f"{facts.threshold:.3g}"}
+    if len(values):
+        items["highest activation"] = f"{values[0]:.3g}"
+    broken = int(dissection.layer(facts.layer).nonfinite[facts.unit])
+    if broken:
+        items["NaN or infinite"] = plural(broken, "activation")
+    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in items.items())
+    return f'<dl class="ul-facts">{pairs}</dl>'
+
+
+def _best_five(dissection: Dissection, facts: UnitFacts) -> list[tuple[Any, float]]:
+    """The unit's five best concepts with their IoU, those of IoU 0 left out."""
+    iou = dissection.iou(facts.layer)[facts.unit]
+    order = np.argsort(-iou, kind="stable")[:5]
+    return [(dissection.vocabulary[i], float(iou[i])) for i in order if iou[i] > 0]
+
+
+def _bars(dissection: Dissection, facts: UnitFacts) -> str:
+    best = _best_five(dissection, facts)
+    full = full_scale(np.array([iou for _, iou in best]))
+    rows = "".join(
+        f"<span>{escape(c.name)}</span>{chip(c.category)}{meter(iou, full, c.category, dissection.min_iou)}<span>{iou:.3f}</span>"
+        for c, iou in best
+    )
+    return f'<h3 class="ul-sub">Best concepts by IoU</h3><div class="ul-bars">{rows}</div>' if rows else ""
+
+
+def _unit_text(dissection: Dissection, facts: UnitFacts, words: str) -> str:
+    best = [[full_name(c), f"{iou:.3f}"] for c, iou in _best_five(dissection, facts)]
+    parts = [f"{facts.name}: {facts.concept.name}", words, facts_text([facts], dissection)]
+    if best:
+        parts.append(columns(["best concepts", "IoU"], best, right=[1]))
+    return "\n".join(parts)

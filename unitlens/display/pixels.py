@@ -1,0 +1,221 @@
+"""Pixels: a unit's top images with the places where it fires, as numpy pictures and one JPEG strip."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from unitlens.dissect.result import Dissection
+from unitlens.errors import OptionError, ShapeMismatch
+
+STYLES = ("outline", "heat", "dim", "plain")
+Geometry = tuple[float, float, float, float]
+
+_BEYOND = 65504.0  # the largest float16
+_DIM = 0.42  # brightness outside the mask
+_LINE = np.array([255.0, 222.0, 60.0])
+_HALO = np.array([20.0, 16.0, 0.0])
+#: Nine steps of the "inferno" colour map (dark to light, even for the eye and in grey), interpolated in between.
+_HEAT = np.array(
+    [(0, 0, 4), (31, 12, 72), (85, 15, 109), (136, 34, 106), (186, 54, 85), (227, 89, 51), (249, 140, 10),
+     (249, 201, 50), (252, 255, 164)], dtype=np.float64,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One picture of a unit's top images side by side: JPEG bytes at twice the shown size.
+
+    width, height: the shown size in CSS pixels. tiles: how many images. tile, gap: shown width of an image and a gap.
+    """
+
+    jpeg: bytes
+    width: int
+    height: int
+    tiles: int
+    tile: float
+    gap: float
+
+    def share(self, images: int) -> float:
+        """The strip's part of the width that `images` of its pictures would take: 1 unless there are fewer."""
+        return (self.tiles * (self.tile + self.gap) - self.gap) / (images * (self.tile + self.gap) - self.gap)
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI."""
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
+
+    @property
+    def gaps(self) -> str:
+        """A CSS mask that is transparent between the images, so a strip stands on any page colour."""
+        if self.tiles == 1:
+            return "none"
+        whole = self.tiles * (self.tile + self.gap) - self.gap
+        tile, step = 100 * (self.tile - 0.2) / whole, 100 * (self.tile + self.gap) / whole
+        return f"repeating-linear-gradient(90deg,#000 0 {tile:.4f}%,#0000 {tile:.4f}% {step:.4f}%)"
+
+
+def upsample(
+    maps: np.ndarray, size: tuple[int, int], *, image_size: tuple[int, int] | None = None, geometry: Geometry | None = None
+) -> np.ndarray:
+    """Activation maps on a picture's grid: float32 (k, H, W) from (k, h, w), the same convention as the engine.
+
+    Bilinear, half-pixel centres, edges clamped [paper.md 2.4]. size: (H, W) of the picture. geometry: (scale_y,
+    offset_y, scale_x, offset_x) when cell i is centred on image pixel i * scale + offset; image_size: (H, W) of the
+    image those pixels belong to, `size` by default. Raises ShapeMismatch.
+
+    >>> upsample(np.array([[[0.0, 1.0]]]), (1, 4))[0, 0].tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    if maps.ndim != 3:
+        raise ShapeMismatch(f"maps: expected (images, h, w), got {maps.shape}; for one map use map[None]")
+    image = image_size or size
+    rows, columns = geometry and geometry[:2], geometry and geometry[2:]
+    down = _weights(maps.shape[1], size[0], image[0], rows)  # (H, h)
+    across = _weights(maps.shape[2], size[1], image[1], columns)  # (W, w)
+    clean = np.nan_to_num(maps.astype(np.float32), nan=-_BEYOND, posinf=_BEYOND, neginf=-_BEYOND)  # NaN never fires
+    return (down @ clean @ across.T).astype(np.float32)
+
+
+def _weights(cells: int, pixels: int, image_pixels: int, line: tuple[float, ...] | None) -> np.ndarray:
+    """Bilinear weights of every cell for every picture pixel along one axis: float64 (pixels, cells)."""
+    scale, offset = line or (image_pixels / cells, 0.5 * image_pixels / cells - 0.5)
+    place = (np.arange(pixels) + 0.5) * (image_pixels / pixels) - 0.5  # in image pixels
+    source = np.clip((place - offset) / scale, 0, cells - 1)
+    low = np.minimum(source.astype(np.int64), max(cells - 2, 0))
+    share = source - low
+    weights = np.zeros((pixels, cells))
+    weights[np.arange(pixels), low] = 1 - share
+    weights[np.arange(pixels), np.minimum(low + 1, cells - 1)] += share
+    return weights
+
+
+def mask(
+    maps: np.ndarray,
+    threshold: float,
+    size: tuple[int, int],
+    *,
+    image_size: tuple[int, int] | None = None,
+    geometry: Geometry | None = None,
+) -> np.ndarray:
+    """Where a unit fires: bool (k, H, W), the upsampled map strictly above the threshold [paper.md 1.0].
+
+    >>> mask(np.array([[[0.0, 1.0]]]), 0.5, (1, 4)).tolist()
+    [[[False, False, True, True]]]
+    """
+    return upsample(maps, size, image_size=image_size, geometry=geometry) > threshold
+
+
+def paint(images: np.ndarray, heights: np.ndarray, threshold: float, style: str = "outline") -> np.ndarray:
+    """Images with a unit's firing drawn on them: uint8 (k, H, W, 3).
+
+    images: uint8 (k, H, W, 3). heights: float32 (k, H, W), the upsampled maps. style: "outline" (outside dark, a bright
+    line on the border), "dim" (outside dark), "heat" (colour by activation) or "plain". Raises OptionError.
+
+    >>> paint(np.full((1, 1, 2, 3), 100, np.uint8), np.array([[[0.0, 9.0]]]), 1.0, "dim")[0, 0, :, 0].tolist()
+    [42, 100]
+    """
+    check_style(style)
+    if style == "plain":
+        return images
+    colours = images.astype(np.float32)
+    if style == "heat":
+        return _heat(colours, heights, threshold)
+    inside = heights > threshold
+    if style == "dim":
+        return _bytes(np.where(inside[..., None], colours, colours * _DIM))
+    distance = _distance(heights, threshold)
+    cover = np.clip(distance + 0.5, 0, 1)[..., None]
+    painted = colours * (_DIM + (1 - _DIM) * cover)
+    unit = max(1.0, images.shape[1] / 160)  # line width grows with the picture
+    halo = np.clip(2.2 * unit - np.abs(distance), 0, 1)[..., None] * 0.45
+    line = np.clip(1.05 * unit - np.abs(distance) + 0.25, 0, 1)[..., None]
+    painted = painted * (1 - halo) + _HALO * halo
+    return _bytes(painted * (1 - line) + _LINE * line)
+
+
+def check_style(style: str) -> None:
+    """Raises OptionError for a style that does not exist."""
+    if style not in STYLES:
+        raise OptionError(f"style: expected one of {', '.join(map(repr, STYLES))}, got {style!r}")
+
+
+def _distance(heights: np.ndarray, threshold: float) -> np.ndarray:
+    """Signed distance in pixels to the border of the mask, first order: (f - t) / |gradient|, at most 99."""
+    if min(heights.shape[1:]) < 2:
+        return np.where(heights > threshold, 99.0, -99.0)
+    over = heights.astype(np.float64) - threshold
+    down, across = np.gradient(over, axis=(1, 2))
+    slope = np.hypot(down, across)
+    signed = np.divide(over, slope, out=np.where(over > 0, 99.0, -99.0), where=slope > 1e-9)
+    return np.clip(signed, -99, 99)
+
+
+def _heat(colours: np.ndarray, heights: np.ndarray, threshold: float) -> np.ndarray:
+    """The colour map over a darkened grey image; the unit's own range, from 0 (or its least value) to its peak."""
+    low = min(float(np.percentile(heights, 1)), 0.0)
+    high = max(float(heights.max()), float(threshold), low + 1e-6)
+    level = np.clip((heights - low) / (high - low), 0, 1)
+    steps = np.linspace(0, 1, len(_HEAT))
+    colour = np.stack([np.interp(level, steps, _HEAT[:, c]) for c in range(3)], axis=-1)
+    grey = (colours @ np.array([0.299, 0.587, 0.114]))[..., None]
+    share = (0.35 + 0.4 * level)[..., None]
+    return _bytes((0.35 * colours + 0.65 * grey) * (1 - share) + colour * share)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def top_images(dissection: Dissection, unit: int, layer: str | None = None, images: int = 6) -> np.ndarray:
+    """Which of a unit's top images have a picture, best first: int64 positions in `top_index[unit]`, at most `images`."""
+    index = dissection.layer(layer).top_index[unit]
+    kept = [place for place, image in enumerate(index) if int(image) in dissection.thumbnails]
+    return np.array(kept[:images], dtype=np.int64)
+
+
+def strip(
+    dissection: Dissection,
+    unit: int,
+    layer: str | None = None,
+    *,
+    images: int = 6,
+    style: str = "outline",
+    tile: int = 104,
+    density: float = 2.0,
+    quality: int = 80,
+) -> Strip | None:
+    """A unit's top images side by side as one JPEG, or None where the dissection keeps no picture of them.
+
+    tile: shown height of an image in CSS pixels; density: JPEG pixels per CSS pixel. Raises OptionError.
+    """
+    check_style(style)
+    counts = dissection.layer(layer)
+    places = top_images(dissection, unit, counts.name, images)
+    if not len(places):
+        return None
+    pictures = [Image.open(io.BytesIO(dissection.thumbnails[int(counts.top_index[unit, p])])) for p in places]
+    image_size = (pictures[0].height, pictures[0].width)
+    # JPEG works in blocks of 8 pixels: tiles and gaps of whole blocks keep the colours of neighbours apart.
+    height, width = (max(8, 8 * round(n * tile * density / image_size[0] / 8)) for n in image_size)
+    resized = [np.asarray(p.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)) for p in pictures]
+    maps = counts.top_map[unit][places]
+    heights = upsample(maps, (height, width), image_size=image_size, geometry=counts.geometry)
+    painted = paint(np.stack(resized), heights, float(counts.threshold[unit]), style)
+    return _joined(painted, density, quality)
+
+
+def _joined(tiles: np.ndarray, density: float, quality: int) -> Strip:
+    count, height, width, _ = tiles.shape
+    gap = 8
+    canvas = np.full((height, count * (width + gap) - gap, 3), 255, dtype=np.uint8)
+    starts = np.arange(count) * (width + gap)
+    canvas[:, (starts[:, None] + np.arange(width)).ravel()] = tiles.transpose(1, 0, 2, 3).reshape(height, -1, 3)
+    file = io.BytesIO()
+    Image.fromarray(canvas).save(file, "JPEG", quality=quality, subsampling=0, optimize=True)
+    shown = round(canvas.shape[1] / density), round(height / density)
+    return Strip(file.getvalue(), *shown, count, width / density, gap / density)

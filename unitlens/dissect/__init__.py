@@ -1,0 +1,1 @@
+"""Dissection: which concepts the units of a model match."""

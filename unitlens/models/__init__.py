@@ -1,0 +1,1 @@
+"""Networks: their layers, activations, edits, the pixel grid, preprocessing and identity."""

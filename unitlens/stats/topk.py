@@ -1,0 +1,153 @@
+"""TopK: the images that each unit likes best, with the activation maps that show where."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import torch
+
+from unitlens.errors import RecipeMismatch, ShapeMismatch
+from unitlens.stats.accumulator import Accumulator, at_least_one
+
+NONE = torch.iinfo(torch.int64).max  # sorts after every image; shown as -1
+HALF_MAX = torch.finfo(torch.float16).max
+
+
+class Top(NamedTuple):
+    """The winners, CPU, best first.
+
+    values: float32 (U, k), -inf where fewer came. images: int64 (U, k), positions in the probe set, -1 where fewer
+    came. maps: float16 (U, k, h, w), zeros where fewer came, or None when no maps were given.
+    """
+
+    values: torch.Tensor
+    images: torch.Tensor
+    maps: torch.Tensor | None
+
+
+class TopK(Accumulator):
+    """The k images with the largest value of each unit; equal values: the lowest index first.
+
+    The winners' activation maps travel along in float16 (clamped to its range), so a gallery needs no second pass
+    (paper.md 6.2; the value is the largest activation of the image, 9.14). Exact under any split: order is decided by
+    (value, index) alone. NaN counts as -inf. Values are kept in float32.
+
+    units: U. k: images per unit.
+    Raises OptionError when units or k is below 1.
+
+    >>> top = TopK(units=1, k=2)
+    >>> top.update(torch.tensor([[0.5], [2.0], [2.0]]), index=torch.tensor([7, 9, 8]))
+    >>> top.compute().images.tolist()
+    [[8, 9]]
+    """
+
+    sizes: ClassVar = ("units",)
+    settings: ClassVar = ("k",)
+    states: ClassVar = {"values": "_merge_top", "index": "_merge_top", "maps": "_merge_top", "count": "sum"}
+
+    def __init__(self, units: int, k: int):
+        super().__init__()
+        at_least_one(units=units, k=k)
+        self.units, self.k = int(units), int(k)
+        self.count = torch.zeros((), dtype=torch.int64)  # images seen
+        self.values = torch.full((self.units, self.k), -torch.inf)
+        self.index = torch.full((self.units, self.k), NONE)
+        self.maps = torch.zeros(self.units, self.k, 0, 0, dtype=torch.float16)  # (0, 0): no maps are carried
+
+    @torch.inference_mode()
+    def update(self, values: torch.Tensor, index: torch.Tensor, maps: torch.Tensor | None = None) -> None:
+        """Take in one batch.
+
+        values: (B, U), one number per image and unit, any float dtype. index: int64 (B,), positions in the probe set,
+        0 or more. maps: (B, U, h, w) activations, or None; every batch alike.
+        Raises ShapeMismatch, or RecipeMismatch when maps come in some batches only.
+        """
+        self._check(values, index, maps)
+        if len(values) == 0:
+            return
+        size = (0, 0) if maps is None else (int(maps.shape[2]), int(maps.shape[3]))
+        self._same_maps(size)
+        self.count += len(values)
+        ours = values.detach().float().cpu().T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)  # (U, B)
+        index = index.detach().cpu().long()
+        last, worst = self.values[:, -1:], self.index[:, -1:]
+        enters = (ours > last) | ((ours == last) & (index < worst))  # (U, B)
+        live = enters.any(1).nonzero().squeeze(1)
+        batch = index.expand(len(live), -1)
+        order = self._rank(torch.cat([self.values[live], ours[live]], 1), torch.cat([self.index[live], batch], 1))
+        self._arrange(live, order, ours[live], batch)
+        if maps is not None:
+            self._carry(live, order, maps.detach())
+
+    def compute(self) -> Top:
+        """The winners so far; see Top."""
+        images = torch.where(self.index == NONE, -1, self.index)
+        return Top(self.values.clone(), images, self.maps.clone() if self.maps.shape[2] else None)
+
+    def _rank(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Positions of the k best in each row (L, N) -> (L, k): by value descending, then by index ascending."""
+        by_index = index.argsort(dim=1, stable=True)
+        by_value = values.gather(1, by_index).argsort(dim=1, descending=True, stable=True)
+        return by_index.gather(1, by_value)[:, : self.k]
+
+    def _arrange(self, live: torch.Tensor, order: torch.Tensor, values: torch.Tensor, index: torch.Tensor) -> None:
+        self.values[live] = torch.cat([self.values[live], values], 1).gather(1, order)
+        self.index[live] = torch.cat([self.index[live], index], 1).gather(1, order)
+
+    def _carry(self, live: torch.Tensor, order: torch.Tensor, maps: torch.Tensor) -> None:
+        """Move the kept maps to their new places, and fetch only those of the images that came in."""
+        moved = self.maps[live[:, None], order.clamp(max=self.k - 1)]  # (L, k, h, w); newcomers overwritten next
+        row, place = (order >= self.k).nonzero(as_tuple=True)
+        image = order[row, place] - self.k
+        fresh = maps[image.to(maps.device), live[row].to(maps.device)]  # (N, h, w)
+        moved[row, place] = as_half(fresh).cpu()
+        self.maps[live] = moved
+
+    def _merge_top(self, other: TopK) -> None:
+        if int(other.count) == 0:
+            return
+        self._same_maps((int(other.maps.shape[2]), int(other.maps.shape[3])))
+        every = torch.arange(self.units)
+        values, index = torch.cat([self.values, other.values], 1), torch.cat([self.index, other.index], 1)
+        order = self._rank(values, index)
+        self.maps = torch.cat([self.maps, other.maps], 1)[every[:, None], order]
+        self.values, self.index = values.gather(1, order), index.gather(1, order)
+
+    def _same_maps(self, size: tuple[int, int]) -> None:
+        carried = (int(self.maps.shape[2]), int(self.maps.shape[3]))
+        if int(self.count) == 0:
+            if carried != size:
+                self.maps = torch.zeros(self.units, self.k, *size, dtype=torch.float16)
+        elif (0 in carried) != (0 in size):
+            have, got = ("maps", "none") if 0 in size else ("no maps", "maps")
+            raise RecipeMismatch(f"maps: expected {have} as before, got {got}. Give maps in every batch or in none.")
+        elif carried != size:
+            raise ShapeMismatch(
+                f"maps: expected an activation grid of {carried} as before, got {size}. "
+                "Keep one TopK per layer and image size."
+            )
+
+    def _check(self, values: torch.Tensor, index: torch.Tensor, maps: torch.Tensor | None) -> None:
+        if values.ndim != 2 or values.shape[1] != self.units or not values.is_floating_point():
+            raise ShapeMismatch(
+                f"values: expected floats (images, {self.units} units), got {values.dtype} {tuple(values.shape)}. "
+                "Give one number per image and unit, such as activation.amax((2, 3))."
+            )
+        if index.shape != values.shape[:1] or index.is_floating_point():
+            raise ShapeMismatch(f"index: expected {len(values)} whole numbers, got {index.dtype} {tuple(index.shape)}")
+        if len(index) and int(index.min()) < 0:
+            raise ShapeMismatch(f"index: expected positions of 0 or more, got {int(index.min())}")
+        if maps is not None and (maps.ndim != 4 or maps.shape[:2] != values.shape):
+            raise ShapeMismatch(
+                f"maps: expected (images, units, h, w) with {tuple(values.shape)} first, got {tuple(maps.shape)}. "
+                "Give the activations that the values were taken from."
+            )
+
+
+def as_half(values: torch.Tensor) -> torch.Tensor:
+    """float16, with what float16 cannot hold set to its largest or smallest value; NaN becomes 0.
+
+    >>> as_half(torch.tensor([1e9, -1e9])).tolist()
+    [65504.0, -65504.0]
+    """
+    return values.nan_to_num(nan=0.0, posinf=None, neginf=None).clamp(-HALF_MAX, HALF_MAX).half()

@@ -1,0 +1,1 @@
+"""Training: rebuilds every weight file that ships with the package."""
