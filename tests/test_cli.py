@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,15 @@ from unitlens import cli, lab
 from unitlens.errors import AssetError, MissingExtra, UnitLensError
 
 runner = CliRunner()
-UNITLENS = [sys.executable, "-c", "from unitlens.cli import app; app()"]
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def unitlens_command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`unitlens ...` in a process of its own, run in `folder`."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-c", "from unitlens.cli import app; app()", *arguments]
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder, env=environment)
 
 
 @pytest.fixture
@@ -137,7 +146,7 @@ def test_lab_without_jupyterlab_says_the_pip_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_version_is_that_of_the_project() -> None:
-    changes = (Path(__file__).parents[1] / "CHANGELOG.md").read_text()
+    changes = (ROOT / "CHANGELOG.md").read_text()
     newest = re.search(r"^## (\d+\.\d+\.\d+)", changes, re.M)
     result = runner.invoke(cli.app, ["--version"])
     assert newest is not None
@@ -214,8 +223,7 @@ def test_demo_takes_layers_and_can_leave_the_store_alone(calls: list[tuple], tmp
 
 def test_real_demo_writes_one_page_that_asks_nothing_of_the_network(tmp_path: Path) -> None:
     page = tmp_path / "demo.html"
-    command = [*UNITLENS, "demo", "--images", "40", "--output", str(page)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=tmp_path)
+    run = unitlens_command("demo", "--images", "40", "--output", str(page), folder=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "Traceback" not in run.stderr
     assert "conv5_3" in run.stdout
@@ -225,8 +233,7 @@ def test_real_demo_writes_one_page_that_asks_nothing_of_the_network(tmp_path: Pa
 
 
 def test_unknown_layer_leaves_one_line_that_offers_names(tmp_path: Path) -> None:
-    command = [*UNITLENS, "demo", "--images", "4", "--layers", "conv5_9"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=tmp_path)
+    run = unitlens_command("demo", "--images", "4", "--layers", "conv5_9", folder=tmp_path)
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert "conv5_" in run.stderr.splitlines()[-1]

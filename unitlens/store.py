@@ -68,10 +68,10 @@ class Store:
             arrays, header = read_arrays(path)
             if header.get("recipe") != json.loads(canonical(recipe)):
                 raise ValueError("it holds another recipe")
+            return arrays, header["notes"]
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             warnings.warn(f"stored file {path} cannot be used ({error}); it is computed again", StoreWarning, stacklevel=2)
             return None
-        return arrays, header["notes"]
 
     def put(self, recipe: Mapping[str, Any], arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None) -> Path:
         """Stores arrays (and JSON notes) under a recipe: a temporary file, then a rename."""

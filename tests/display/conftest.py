@@ -15,8 +15,8 @@ from unitlens.dissect.result import Dissection, LayerDissection
 HEIGHT, WIDTH, ROWS, COLUMNS, TOP, IMAGES = 48, 64, 6, 8, 4, 9  # H x W pictures, h x w grid
 EVIL = "<script>alert('x')</script>"
 WORDS = Vocabulary(
-    [("tree", "object"), ("sky", "object"), (EVIL, "object"), ("door", "part"), ("door", "object"), ("red & white", "colour"),
-     ("unicorn", "weird \"category\"")]
+    [("tree", "object"), ("sky", "object"), (EVIL, "object"), ("door", "part"), ("door", "object"),
+     ("red & white", "colour"), ("unicorn", "weird \"category\"")]
 )  # fmt: skip
 #: Best concept and IoU in hundredths of every unit; -1 fires on no concept.
 PLAN = {
@@ -37,16 +37,16 @@ def jpeg(number: int) -> bytes:
 
 
 def layer(name: str, plan: list[tuple[int, int]], seed: int, geometry: tuple | None = None) -> LayerDissection:
-    """Counts that give exactly the IoUs of the plan: I / (A + S - I) = n / 100 with A = 100 n + n - ... chosen whole."""
+    """Counts that give exactly the IoUs of the plan, from whole pixels."""
     units, rng = len(plan), np.random.default_rng(seed)
     intersection = np.zeros((units, len(WORDS)), dtype=np.int64)
     area = np.zeros((units, len(WORDS.categories)), dtype=np.int64)
     for unit, (concept, hundredths) in enumerate(plan):
-        # S = 1000 for every concept: with A = 1000 + extra and I so that 100 I = n (A + S - I).
+        # S = 1000 for every concept. With I = 20 n and A + S - I = 2000, IoU = n / 100.
         area[unit] = 1000
         if concept >= 0:
             intersection[unit, concept] = 20 * hundredths
-            area[unit] = 20 * 100 + 20 * hundredths - 1000
+            area[unit] = 2000 + 20 * hundredths - 1000
     maps = np.zeros((units, TOP, ROWS, COLUMNS), dtype=np.float16)
     maps[:, :, 1:4, 2:6] = 2 + rng.random((units, TOP, 3, 4)).astype(np.float16)
     index = np.stack([rng.permutation(IMAGES)[:TOP] for _ in range(units)])

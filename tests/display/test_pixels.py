@@ -7,10 +7,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from unitlens.display import pixels
 from unitlens.errors import OptionError, ShapeMismatch
+from unitlens.models.upsample import Geometry, upsample
 
 RNG = np.random.default_rng(7)
 MAPS = RNG.normal(size=(2, 5, 3)).astype(np.float16)  # k, h, w
@@ -20,7 +22,12 @@ SIZE = (17, 26)  # H, W
 def by_loops(grid: np.ndarray, size: tuple[int, int], image: tuple[int, int], geometry: tuple | None) -> np.ndarray:
     """Bilinear interpolation of one map, a pixel at a time: cell i is centred on image pixel i * scale + offset."""
     h, w = grid.shape
-    scale_y, offset_y, scale_x, offset_x = geometry or (image[0] / h, image[0] / h / 2 - 0.5, image[1] / w, image[1] / w / 2 - 0.5)
+    scale_y, offset_y, scale_x, offset_x = geometry or (
+        image[0] / h,
+        image[0] / h / 2 - 0.5,
+        image[1] / w,
+        image[1] / w / 2 - 0.5,
+    )
     out = np.zeros(size)
     for row in range(size[0]):
         for column in range(size[1]):
@@ -41,13 +48,23 @@ def test_upsampling_equals_naive_loops(geometry: tuple | None, image: tuple[int,
     up = pixels.upsample(MAPS, SIZE, image_size=image, geometry=geometry)
     for k in range(len(MAPS)):
         np.testing.assert_allclose(up[k], by_loops(MAPS[k].astype(float), SIZE, image, geometry), atol=1e-5)
-    assert up.shape == (2, *SIZE) and up.dtype == np.float32
+    assert up.shape == (2, *SIZE)
+    assert up.dtype == np.float32
 
 
-def test_upsampling_equals_the_engines_interpolation() -> None:
-    torch = pytest.importorskip("torch")
-    theirs = torch.nn.functional.interpolate(torch.from_numpy(MAPS.astype(np.float32))[None], SIZE, mode="bilinear")[0]
-    np.testing.assert_allclose(pixels.upsample(MAPS, SIZE), theirs.numpy(), atol=1e-5)
+@pytest.mark.parametrize("geometry", [None, (9.0, 2.0, 8.0, 5.5)])
+def test_upsampling_equals_that_of_the_engine(geometry: tuple | None) -> None:
+    theirs = upsample(
+        torch.from_numpy(MAPS.astype(np.float32))[None], SIZE, Geometry(*geometry) if geometry else None, (40, 31)
+    )[0]
+    mine = pixels.upsample(MAPS, SIZE, image_size=(40, 31), geometry=geometry)
+    np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-5)
+
+
+def test_a_pixel_on_a_cell_takes_nothing_from_the_neighbours() -> None:
+    alone = np.zeros((1, 21, 1))
+    alone[0, 10] = 1
+    assert (pixels.upsample(alone, (63, 1)) > 0).sum() == 5  # thirds: two on each side and the cell itself
 
 
 def test_a_map_of_one_cell_fills_the_picture() -> None:
@@ -75,7 +92,9 @@ def test_the_mask_that_is_drawn_is_the_mask_that_is_computed(style: str) -> None
         for across in range(-5, 6):
             border |= np.roll(mask, (down, across), axis=(1, 2)) != mask
     sure = ~border if style == "outline" else np.ones_like(mask)
-    assert 0.2 < sure.mean() and (sure & mask).any() and (sure & ~mask).any()
+    assert sure.mean() > 0.2
+    assert (sure & mask).any()
+    assert (sure & ~mask).any()
     assert (painted[mask & sure] == 200).all()
     assert (painted[~mask & sure] == round(200 * 0.42)).all()
 
@@ -87,7 +106,8 @@ def test_the_outline_runs_along_every_border() -> None:
     mask = heights > 0.3
     crossing = mask[:, :, 1:] != mask[:, :, :-1]
     near = yellow[:, :, 1:] | yellow[:, :, :-1]
-    assert crossing.sum() > 50 and near[crossing].mean() > 0.97
+    assert crossing.sum() > 50
+    assert near[crossing].mean() > 0.97
 
 
 def test_plain_leaves_the_picture_and_heat_is_brightest_at_the_peak() -> None:

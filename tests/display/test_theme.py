@@ -13,8 +13,12 @@ CATEGORIES = ("object", "part", "material", "texture", "colour")
 #: Severe deuteranopia and protanopia on linear RGB (Machado, Oliveira, Fernandes 2009).
 DEFICIENCIES = {
     "none": np.eye(3),
-    "deutan": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
-    "protan": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+    "deutan": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "protan": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
 }
 
 
@@ -53,9 +57,15 @@ def test_categories_are_told_apart_by_every_reader(vision: str, mode: str) -> No
 
 def test_every_rule_is_scoped_and_names_no_address() -> None:
     css = theme.stylesheet()
-    assert "http" not in css and "@import" not in css and "url(" not in css
+    assert "http" not in css
+    assert "@import" not in css
+    assert "url(" not in css
     rules = [part.split("}")[-1].strip() for part in css.split("{")[:-1]]
-    loose = [rule for rule in rules if rule and not rule.startswith("@") and any(".unitlens" not in one for one in _selectors(rule))]
+    loose = [
+        rule
+        for rule in rules
+        if rule and not rule.startswith("@") and any(".unitlens" not in one for one in _selectors(rule))
+    ]
     assert loose == []
 
 
@@ -73,7 +83,8 @@ def _selectors(rule: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "sign",
-    ["prefers-color-scheme:dark", '[data-jp-theme-light="false"] .unitlens', ".dark .unitlens", '[data-theme="dark"] .unitlens',
+    ["prefers-color-scheme:dark", '[data-jp-theme-light="false"] .unitlens', ".dark .unitlens",
+     '[data-theme="dark"] .unitlens',
      "@media print", "prefers-contrast:more", "color-scheme:light", "color-scheme:dark"],
 )  # fmt: skip
 def test_the_stylesheet_knows_how_pages_say_their_colour(sign: str) -> None:

@@ -68,18 +68,30 @@ def views(found) -> dict[str, str]:
 def test_every_view_is_one_self_contained_harmless_page(found, view: str) -> None:
     markup = views(found)[view]
     page = Page(markup)
-    assert page.tags.count("style") == 1 and page.tags[0] == "div"
-    assert "http" not in markup and "script" not in page.tags and "link" not in page.tags
+    assert page.tags.count("style") == 1
+    assert page.tags[0] == "div"
+    assert "http" not in markup
+    assert "script" not in page.tags
+    assert "link" not in page.tags
     assert not any(name.startswith("on") for attributes in page.attributes for name in attributes)
-    assert "<script>" not in markup and "tiny <b>" not in markup
+    assert "<script>" not in markup
+    assert "tiny <b>" not in markup
 
 
 @pytest.mark.parametrize("view", ["gallery", "concept", "unit", "table"])
 def test_every_view_has_a_text_twin(found, view: str) -> None:
-    shown = {"gallery": found.gallery, "concept": lambda: found.gallery("sky"), "unit": lambda: found.unit(2), "table": found.table}
+    shown = {
+        "gallery": found.gallery,
+        "concept": lambda: found.gallery("sky"),
+        "unit": lambda: found.unit(2),
+        "table": found.table,
+    }
     result = shown[view]()
-    assert isinstance(result, Html) and repr(result) == result.text()
-    assert len(result.text().splitlines()) > 1 and "<div" not in result.text() and LAST in result.text()
+    assert isinstance(result, Html)
+    assert repr(result) == result.text()
+    assert len(result.text().splitlines()) > 1
+    assert "<div" not in result.text()
+    assert LAST in result.text()
     words = Page(result._repr_html_()).words
     for number in re.findall(r"\b0\.\d\d\b", result.text()):
         assert number in words
@@ -87,13 +99,16 @@ def test_every_view_has_a_text_twin(found, view: str) -> None:
 
 def test_a_name_that_is_a_script_is_shown_as_words(found, evil) -> None:
     markup = found.unit(2)._repr_html_()
-    assert evil.name in Page(markup).words and "&lt;script&gt;" in markup
+    assert evil.name in Page(markup).words
+    assert "&lt;script&gt;" in markup
 
 
 def test_the_alternative_text_says_what_a_strip_shows(found) -> None:
     image = Page(found.gallery([1], images=3)._repr_html_()).images[0]
     assert image["alt"] == "unit 1 of block<2>.conv: tree (object), IoU 0.40; three top images"
-    assert int(image["width"]) > 0 and int(image["height"]) > 0 and image["src"].startswith("data:image/jpeg;base64,")
+    assert int(image["width"]) > 0
+    assert int(image["height"]) > 0
+    assert image["src"].startswith("data:image/jpeg;base64,")
 
 
 def test_a_unit_without_a_concept_says_so(found) -> None:
@@ -106,7 +121,8 @@ def test_the_summary_counts_detectors_and_concepts(found) -> None:
     words = re.sub(r"\s+", " ", Page(found._repr_html_()).words)
     for name in found.layers:
         detectors, units, concepts = len(found.detectors(name)), found.layers[name].units, len(found.concepts(name))
-        assert f"{name} " in words and f"{concepts} concepts · {detectors} of {units} units" in words
+        assert f"{name} " in words
+        assert f"{concepts} concepts · {detectors} of {units} units" in words
     assert "9 images · 2 layers · 7 concepts · top 1 % of pixels · minimum IoU 0.04" in words
     assert "tiny <b>net</b>" in words
 
@@ -115,7 +131,8 @@ def test_the_summary_shows_the_best_unit_of_each_concept(found) -> None:
     page = Page(found._repr_html_())
     shown = [int(re.match(r"unit (\d+)", image["alt"])[1]) for image in page.images]
     expected = sorted((units[0] for units in found.concepts().values()), key=lambda u: -found.best()[1][u])
-    assert shown == expected and len(shown) == len(found.concepts())
+    assert shown == expected
+    assert len(shown) == len(found.concepts())
 
 
 def test_the_stacked_bar_holds_the_counts_of_the_categories(found) -> None:
@@ -129,13 +146,17 @@ def test_the_stacked_bar_holds_the_counts_of_the_categories(found) -> None:
 def test_the_summary_of_no_detectors_says_what_to_do(found) -> None:
     strict = found.with_min_iou(0.9)
     page = Page(strict._repr_html_())
-    assert page.images == [] and "no concept reaches the minimum IoU" in page.words and "with_min_iou" in page.words
-    assert "reaches the minimum IoU of 0.9" in strict.gallery().text() and len(strict.gallery().text().splitlines()) > 3
+    assert page.images == []
+    assert "no concept reaches the minimum IoU" in page.words
+    assert "with_min_iou" in page.words
+    assert "reaches the minimum IoU of 0.9" in strict.gallery().text()
+    assert len(strict.gallery().text().splitlines()) > 3
 
 
 def test_the_summary_of_one_layer(make) -> None:
     page = Page(make({"only": [(0, 20), (1, 1)]})._repr_html_())
-    assert "1 layer ·" in page.words and len(page.images) == 1
+    assert "1 layer ·" in page.words
+    assert len(page.images) == 1
 
 
 def test_the_gallery_of_a_concept_shows_its_iou_and_the_unit_s_own_label(make) -> None:
@@ -149,7 +170,8 @@ def test_the_gallery_of_a_concept_shows_its_iou_and_the_unit_s_own_label(make) -
     expected = 100 / (int(layer.activation_area[0, 0]) + 1000 - 100)
     text = found.gallery("sky").text().splitlines()
     assert text[-2].split()[:4] == ["1", "sky", "object", "0.30"]
-    assert text[-1].split()[:4] == ["0", "sky", "object", f"{expected:.2f}"] and text[-1].endswith("tree (object) 0.30")
+    assert text[-1].split()[:4] == ["0", "sky", "object", f"{expected:.2f}"]
+    assert text[-1].endswith("tree (object) 0.30")
     assert "own label: tree (object), 0.30" in Page(found.gallery("sky")._repr_html_()).words
 
 
@@ -173,7 +195,9 @@ def test_the_gallery_keeps_the_order_and_number_asked_for(found) -> None:
 
 def test_units_without_pictures_keep_their_caption(make) -> None:
     page = Page(make({"a": [(0, 20)]}, thumbnails={}).gallery()._repr_html_())
-    assert page.images == [] and "No picture of this unit's top images is kept." in page.words and "tree" in page.words
+    assert page.images == []
+    assert "No picture of this unit's top images is kept." in page.words
+    assert "tree" in page.words
 
 
 @pytest.mark.parametrize(
@@ -203,7 +227,10 @@ def test_an_unknown_layer_offers_the_nearest(found) -> None:
 def test_plain_words_are_the_shares_of_pixels(found) -> None:
     counts = found.layers["conv1"]
     inside, fired = counts.intersection[0, 0], counts.activation_area[0, 0]
-    assert f"{inside / fired:.0%} show tree; it fires on {inside / 1000:.0%} of all tree pixels" in found.unit(0, "conv1").text()
+    assert (
+        f"{inside / fired:.0%} show tree; it fires on {inside / 1000:.0%} of all tree pixels"
+        in found.unit(0, "conv1").text()
+    )
     assert "below the minimum IoU of 0.04" in found.unit(2, "conv1").text()
 
 
@@ -216,12 +243,15 @@ def test_the_table_holds_the_frame_in_the_order_asked_for(found) -> None:
     lines = found.table(rows=None, sort="unit").text().splitlines()[2:]
     assert len(lines) == len(frame)
     for line, row in zip(lines, frame.to_dict("records"), strict=True):
-        assert line.split()[0] == str(row["unit"]) and f"{row['iou']:.2f}" in line and row["concept"] in line
+        assert line.split()[0] == str(row["unit"])
+        assert f"{row['iou']:.2f}" in line
+        assert row["concept"] in line
 
 
 def test_the_table_has_a_caption_and_scoped_headers_and_can_leave_out_the_rest(found) -> None:
     page = Page(found.table(detectors_only=True)._repr_html_())
-    assert page.tags.count("caption") == 1 and page.tags.count("tr") == 1 + len(found.detectors())
+    assert page.tags.count("caption") == 1
+    assert page.tags.count("tr") == 1 + len(found.detectors())
     assert sum(a.get("scope") == "col" for a in page.attributes) == 7
     assert f"{len(found.detectors())} of 10 units are detectors" in page.words
 

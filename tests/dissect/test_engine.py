@@ -225,7 +225,7 @@ def test_every_input_that_changes_the_result_changes_the_key(tmp_path):
 
     def run(model=None, layers=("first",), probe=None, **options):
         dissect(model or Net(), list(layers), probe or make_probe(), store=store, show_progress=False, **options)
-        calls.append(len(list(tmp_path.rglob("*.safetensors"))))
+        calls.append(len(list(tmp_path.glob("dissection/*.safetensors"))))
 
     other = Net()
     with torch.no_grad():
@@ -266,7 +266,7 @@ def test_a_corrupt_file_is_computed_again_with_a_warning(tmp_path):
 
     store = Store(tmp_path)
     first = dissect(Net(), "first", make_probe(), store=store, show_progress=False)
-    path = next(tmp_path.rglob("*.safetensors"))
+    path = next(tmp_path.glob("dissection/*.safetensors"))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.warns(StoreWarning, match="computed again"):
         again = dissect(Net(), "first", make_probe(), store=store, show_progress=False)
@@ -274,20 +274,32 @@ def test_a_corrupt_file_is_computed_again_with_a_warning(tmp_path):
     assert dissect(Net(), "first", make_probe(), store=store, show_progress=False) == again
 
 
-def test_an_interrupted_run_leaves_no_file_and_no_hook(tmp_path):
+class Interrupted(ArrayProbe):
+    """Ctrl-C when the given number of images have been loaded."""
+
+    left = 10**9
+
+    def load(self, index):
+        self.left -= len(index)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().load(index)
+
+
+@pytest.mark.parametrize(("after", "files"), [(4, 0), (11, 1)])
+def test_ctrl_c_loses_nothing_that_was_finished(tmp_path, after, files):
     from unitlens.store import Store
 
-    class Interrupted(ArrayProbe):
-        def load(self, index):
-            if index[0] >= 4:
-                raise KeyboardInterrupt
-            return super().load(index)
-
-    model, whole = Net(), make_probe()
+    model, whole, store = Net(), make_probe(), Store(tmp_path)
     probe = Interrupted(whole.images, labels=whole.truth.labels, vocabulary=WORDS)
+    probe.left = after
     with pytest.raises(KeyboardInterrupt):
-        dissect(model, "first", probe, store=Store(tmp_path), show_progress=False, batch_size=2)
-    assert not list(tmp_path.rglob("*")) and not model.first._forward_hooks
+        dissect(model, "first", probe, store=store, show_progress=False, batch_size=2)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == files, "the thresholds are kept once the first pass is done"
+    assert not model.first._forward_hooks
+    probe.left = 2 * N - files * N + 8  # enough for what is missing (and the thumbnails), not for both passes again
+    again = dissect(model, "first", probe, store=store, show_progress=False, batch_size=2)
+    assert np.array_equal(again.iou(), dissect(model, "first", whole, store=False, show_progress=False, batch_size=2).iou())
 
 
 def test_save_and_load_is_equality(tmp_path):

@@ -39,6 +39,10 @@ READY = """async () => {
 }"""
 CELLS = """() => Array.from(window.jupyterapp.shell.currentWidget.content.widgets)
   .map(cell => cell.model.sharedModel.toJSON())"""
+BOTTOM = """() => {
+  document.querySelector(".jp-WindowedPanel-outer").scrollTop = 0;
+  return Array.from(document.querySelectorAll(".jp-Notebook .jp-Cell")).at(-1).getBoundingClientRect().bottom;
+}"""
 CLOSE = "async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.shutdown(); }"
 
 
@@ -133,7 +137,7 @@ def browser(chromium: str) -> Iterator[Any]:
 
 
 class LabPage:
-    """One notebook, open in JupyterLab: `page` is playwright's; what went wrong in it is in `troubles` and `outside`."""
+    """One notebook, open in JupyterLab: `page` is playwright's; what went wrong is in `troubles` and `outside`."""
 
     def __init__(self, page: Any, name: str):
         self.page, self.name = page, name
@@ -165,18 +169,21 @@ class LabPage:
         """ "light" or "dark"."""
         name = f"JupyterLab {theme.title()}"
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
-        self.page.wait_for_selector(f"body[data-jp-theme-light={'true' if theme == 'light' else 'false'}]")
+        body = f"body[data-jp-theme-light={'true' if theme == 'light' else 'false'}]"
+        self.page.wait_for_selector(body, state="attached")  # JupyterLab's body has no height: never "visible"
 
     def screenshot(self, folder: Path, label: str) -> list[Path]:
         """The whole notebook as pictures of at most 3,000 pixels height."""
-        height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollHeight") + 120
+        self.page.set_viewport_size({"width": 1300, "height": 1600})
+        height = min(15_000, int(self.page.evaluate(BOTTOM)) + 60)
         stem = re.sub(r"\W+", "_", Path(self.name).stem)
-        self.page.set_viewport_size({"width": 1300, "height": int(min(height, 15_000))})
+        self.page.set_viewport_size({"width": 1300, "height": height})
         self.page.wait_for_timeout(500)  # the pictures are for people; the layout settles
+        self.page.evaluate(BOTTOM)
         places = []
-        for part, top in enumerate(range(0, int(min(height, 15_000)), 3_000)):
+        for part, top in enumerate(range(0, height, 3_000)):
             place = folder / f"{stem}-{label}-{part}.png"
-            clip = {"x": 0, "y": top, "width": 1300, "height": min(3_000, min(height, 15_000) - top)}
+            clip = {"x": 0, "y": top, "width": 1300, "height": min(3_000, height - top)}
             self.page.screenshot(path=str(place), clip=clip)
             places.append(place)
         return places

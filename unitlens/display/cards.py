@@ -6,13 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from unitlens.dissect.result import Dissection
 from unitlens.display.gallery import (
-    NO_CONCEPT, UnitFacts, best_per_concept, card_markup, check_count, check_unit, facts_of, facts_text, strip_markup,
+    NO_CONCEPT,
+    UnitFacts,
+    best_per_concept,
+    card_markup,
+    check_count,
+    check_unit,
+    facts_of,
+    facts_text,
+    strip_markup,
 )  # fmt: skip
 from unitlens.display.markup import (
-    chip, columns, escape, finished, full_name, full_scale, legend, meter, page, plural, stack,
+    chip,
+    columns,
+    escape,
+    finished,
+    full_name,
+    full_scale,
+    legend,
+    meter,
+    page,
+    plural,
+    stack,
 )  # fmt: skip
+from unitlens.dissect.result import Dissection
 from unitlens.rich import Html, renders
 
 
@@ -22,7 +40,8 @@ def summary(dissection: Dissection) -> str:
     last = dissection.layer().name
     body = (
         f'<h2 class="ul-title">Dissection of {escape(dissection.notes.get("model", "model"))}</h2>'
-        f'<p class="ul-muted">{escape(conditions(dissection))}</p>{layers_markup(dissection)}{_best_markup(dissection, last)}'
+        f'<p class="ul-muted">{escape(conditions(dissection))}</p>'
+        f"{layers_markup(dissection)}{_best_markup(dissection, last)}"
         f'<p class="ul-note">{escape(how_to_read(dissection))}</p>'
     )
     return page(body)
@@ -32,7 +51,8 @@ def conditions(dissection: Dissection) -> str:
     """One line: images, layers, concepts, quantile and minimum IoU."""
     images = int(dissection.notes.get("images", 0))
     return (
-        f"{plural(images, 'image')} · {plural(len(dissection.layers), 'layer')} · {plural(len(dissection.vocabulary), 'concept')}"
+        f"{plural(images, 'image')} · {plural(len(dissection.layers), 'layer')} · "
+        f"{plural(len(dissection.vocabulary), 'concept')}"
         f" · top {100 * (1 - dissection.quantile):.3g} % of pixels · minimum IoU {dissection.min_iou:g}"
     )
 
@@ -40,9 +60,12 @@ def conditions(dissection: Dissection) -> str:
 def how_to_read(dissection: Dissection) -> str:
     """The sentences that let a newcomer read every number of a page."""
     return (
-        f"How to read it: a unit fires where its activation is among its highest {100 * (1 - dissection.quantile):.3g} % over all "
-        "images. IoU compares those pixels with the pixels of a concept: 1 is the same area, 0 none in common. A unit whose best "
-        f"IoU is at least {dissection.min_iou:g} is called a detector of that concept. The images are the ones that excite a "
+        "How to read it: a unit fires where its activation is among its highest "
+        f"{100 * (1 - dissection.quantile):.3g} % over all "
+        "images. IoU compares those pixels with the pixels of a concept: 1 is the same area, 0 none in common. "
+        "A unit whose best "
+        f"IoU is at least {dissection.min_iou:g} is called a detector of that concept. The images are the ones "
+        "that excite a "
         "unit most; the outline is where it fires."
     )
 
@@ -59,7 +82,8 @@ def _layer_row(dissection: Dissection, name: str, counts: dict[str, int], full: 
     detectors, units, found = len(dissection.detectors(name)), dissection.layers[name].units, sum(counts.values())
     bar = stack(counts, full) if found else '<span class="ul-muted">no concept reaches the minimum IoU</span>'
     return (
-        f'<span class="ul-name">{escape(name)}</span>{bar}<span class="ul-count"><strong>{plural(found, "concept")}</strong> · '
+        f'<span class="ul-name">{escape(name)}</span>{bar}<span class="ul-count"><strong>'
+        f"{plural(found, 'concept')}</strong> · "
         f"{detectors} of {units} units</span>"
     )
 
@@ -112,10 +136,15 @@ def plain_words(dissection: Dissection, facts: UnitFacts) -> str:
     both = int(counts.intersection[facts.unit, column])
     fired = int(counts.activation_area[facts.unit, dissection.vocabulary.category_index[column]])
     seen = int(dissection.concept_area[column])
-    verdict = "a detector" if facts.iou >= dissection.min_iou else f"below the minimum IoU of {dissection.min_iou:g}, so no detector"
+    verdict = (
+        "a detector"
+        if facts.iou >= dissection.min_iou
+        else f"below the minimum IoU of {dissection.min_iou:g}, so no detector"
+    )
     return (
         f"Of the pixels where this unit fires, {both / max(fired, 1):.0%} show {facts.concept.name}; it fires on "
-        f"{both / max(seen, 1):.0%} of all {facts.concept.name} pixels. Together that is an IoU of {facts.iou:.2f}: {verdict}."
+        f"{both / max(seen, 1):.0%} of all {facts.concept.name} pixels. Together that is an IoU of "
+        f"{facts.iou:.2f}: {verdict}."
     )
 
 
@@ -142,7 +171,8 @@ def _bars(dissection: Dissection, facts: UnitFacts) -> str:
     best = _best_five(dissection, facts)
     full = full_scale(np.array([iou for _, iou in best]))
     rows = "".join(
-        f"<span>{escape(c.name)}</span>{chip(c.category)}{meter(iou, full, c.category, dissection.min_iou)}<span>{iou:.3f}</span>"
+        f"<span>{escape(c.name)}</span>{chip(c.category)}{meter(iou, full, c.category, dissection.min_iou)}<span>"
+        f"{iou:.3f}</span>"
         for c, iou in best
     )
     return f'<h3 class="ul-sub">Best concepts by IoU</h3><div class="ul-bars">{rows}</div>' if rows else ""

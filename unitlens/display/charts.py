@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unitlens.data.concepts import Concept
-from unitlens.dissect.result import Dissection
 from unitlens.display.markup import full_name, plural
 from unitlens.display.theme import shade
+from unitlens.dissect.result import Dissection
 from unitlens.errors import LayerNotFound, OptionError
 from unitlens.rich import renders
 
@@ -51,7 +51,10 @@ def _check_twin(names: list[str], against: object) -> None:
     if missing:
         error = LayerNotFound(missing[0], against.layers)
         known = ", ".join(map(repr, against.layers))
-        error.args = (f"against: layer {missing[0]!r} is not in that dissection, which has {known}. Dissect both over the same layers.",)
+        error.args = (
+            f"against: layer {missing[0]!r} is not in that dissection, which has {known}. Dissect both over the "
+            "same layers.",
+        )
         raise error
 
 
@@ -63,8 +66,10 @@ def _figure(title: str, alt: str, traces: list[Any], **layout: Any) -> go.Figure
     template = go.layout.Template(
         layout={
             "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "xaxis": {**axis, "showgrid": False},
-            "yaxis": axis, "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 13, "color": _GREY},
-            "title": {"font": {"size": 16}, "x": 0, "xref": "paper", "xanchor": "left"}, "bargap": 0.25,
+            "yaxis": axis,
+            "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 13, "color": _GREY},
+            "uniformtext": {"minsize": 10, "mode": "hide"}, "bargap": 0.25,
+            "title": {"font": {"size": 16}, "x": 0, "xref": "paper", "xanchor": "left"},
             "margin": {"l": 56, "r": 16, "t": 72, "b": 48}, "hoverlabel": {"font": {"size": 13}},
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         }
@@ -88,25 +93,37 @@ def _concepts(dissection: Dissection, names: list[str], against: Dissection | No
             continue
         counts = {name: found.concept_counts(name) for name in names}
         places = [_plain(name) for name in names]
-        x = places if against is None else [places, [_series(dissection, against, series)] * len(names)]
+        x = places if against is None else [places, [_plain(_series(dissection, against, series))] * len(names)]
         for category in found.vocabulary.categories:
             y = [counts[name].get(category, 0) for name in names]
             traces.append(
                 go.Bar(
-                    x=x, y=y, name=_plain(category), legendgroup=category, marker=_marker(category, series == "against"),
-                    showlegend=series == "trained", text=[n or "" for n in y], textposition="inside", textangle=0,
+                    x=x, y=y, name=_plain(category), legendgroup=category,
+                    marker=_marker(category, series == "against"),
+                    showlegend=series == "trained", text=[n or "" for n in y] if series == "trained" else None,
+                    textposition="inside", textangle=0,
+                    textfont={"color": shade(category).on},
                     insidetextanchor="middle", hovertemplate=f"%{{y}} {_plain(category)} concepts<extra></extra>",
                 )
             )  # fmt: skip
     totals = {name: len(dissection.concepts(name)) for name in names}
     most = max(totals, key=lambda name: totals[name])
-    title = f"{most} detects the most concepts: {totals[most]}" if len(names) > 1 else f"{most} detects {plural(totals[most], 'concept')}"
-    alt = "Distinct detected concepts per layer: " + "; ".join(_alt_counts(dissection, against, name) for name in names) + "."
+    title = (
+        f"{most} detects the most concepts: {totals[most]}"
+        if len(names) > 1
+        else f"{most} detects {plural(totals[most], 'concept')}"
+    )
+    alt = (
+        "Distinct detected concepts per layer: "
+        + "; ".join(_alt_counts(dissection, against, name) for name in names)
+        + "."
+    )
     return _figure(title, alt, traces, barmode="stack", yaxis_title="distinct concepts")
 
 
 def _series(dissection: Dissection, against: Dissection, series: str) -> str:
-    names = [_plain(d.notes.get("model", "")) for d in (dissection, against)]
+    """The name of one of two dissections: its model, or "this" and "other" where that does not tell them apart."""
+    names = [str(d.notes.get("model", "")) for d in (dissection, against)]
     if not all(names) or names[0] == names[1]:
         names = ["this", "other"]
     return names[0] if series == "trained" else names[1]
@@ -117,7 +134,12 @@ def _marker(category: str, pale: bool) -> dict[str, Any]:
     fill = shade(category).fill
     if not pale:
         return {"color": fill, "line": {"width": 0}}
-    return {"color": fill, "opacity": 0.55, "line": {"width": 0}, "pattern": {"shape": "/", "size": 6, "solidity": 0.35}}
+    return {
+        "color": fill,
+        "opacity": 0.8,
+        "line": {"width": 0},
+        "pattern": {"shape": "/", "size": 6, "solidity": 0.5},
+    }
 
 
 def _alt_counts(dissection: Dissection, against: Dissection | None, name: str) -> str:
@@ -150,12 +172,17 @@ def _units(dissection: Dissection, name: str, against: Dissection | None) -> go.
             traces.append(
                 go.Bar(
                     x=places, y=y, name=_plain(category) + (" (other)" if pale else ""), marker=_marker(category, pale),
+                    offsetgroup="other" if pale else "this", legendgroup=category, showlegend=not pale,
                     customdata=words, hovertemplate="%{customdata}: %{y} units<extra></extra>",
                 )
             )  # fmt: skip
     detectors, units = len(dissection.detectors(name)), dissection.layers[name].units
     title = f"{name}: {detectors} of {units} units detect {plural(len(counts), 'concept')}"
-    alt = f"Units per concept of {name}: " + (", ".join(f"{full_name(c)} {n}" for c, n in counts.items()) or "none") + "."
+    if against:
+        title += f" (hatched: {_series(dissection, against, 'against')})"
+    alt = (
+        f"Units per concept of {name}: " + (", ".join(f"{full_name(c)} {n}" for c, n in counts.items()) or "none") + "."
+    )
     axis = {"tickvals": list(range(len(concepts))), "ticktext": [_plain(c.name) for c in concepts], "tickangle": -50}
     return _figure(title, alt, traces, barmode="group", yaxis_title="units", xaxis=axis)
 
@@ -179,7 +206,7 @@ def _iou(dissection: Dissection, name: str, against: Dissection | None) -> go.Fi
     for found, colour, pale in series:
         edges, counts = iou_histogram(found, name)
         largest = max(largest, float(edges[counts > 0].max(initial=0.0)) + 0.02)
-        label = _series(dissection, against, "against" if pale else "trained") if against else "units"
+        label = _plain(_series(dissection, against, "against" if pale else "trained")) if against else "units"
         marker = {"color": colour, "opacity": 0.6 if pale else 1.0, "line": {"width": 0}}
         if pale:
             marker["pattern"] = {"shape": "/", "size": 6, "solidity": 0.35}
@@ -191,7 +218,8 @@ def _iou(dissection: Dissection, name: str, against: Dissection | None) -> go.Fi
         )  # fmt: skip
     passing = [(len(d.detectors(name)), d.layers[name].units) for d, _, _ in series]
     title = f"{name}: {passing[0][0]} of {passing[0][1]} units reach IoU {dissection.min_iou:g}"
-    alt = f"Distribution of the best IoU of the units of {name}: {passing[0][0]} of {passing[0][1]} reach {dissection.min_iou:g}"
+    reach = f"{passing[0][0]} of {passing[0][1]} reach {dissection.min_iou:g}"
+    alt = f"Distribution of the best IoU of the units of {name}: {reach}"
     if against:
         title += f", {passing[1][0]} of {passing[1][1]} in the other dissection"
         alt += f"; in the other dissection {passing[1][0]} of {passing[1][1]}"
@@ -200,5 +228,12 @@ def _iou(dissection: Dissection, name: str, against: Dissection | None) -> go.Fi
         xaxis={"title": "best IoU", "range": [0, max(largest, dissection.min_iou) * 1.05]},
     )  # fmt: skip
     figure.add_vline(x=dissection.min_iou, line={"color": _GREY, "width": 1.5, "dash": "dot"})
-    figure.add_annotation(x=dissection.min_iou, y=1, yref="paper", text=f" minimum IoU {dissection.min_iou:g}", showarrow=False, xanchor="left")
+    figure.add_annotation(
+        x=dissection.min_iou,
+        y=1,
+        yref="paper",
+        text=f" minimum IoU {dissection.min_iou:g}",
+        showarrow=False,
+        xanchor="left",
+    )
     return figure

@@ -25,10 +25,15 @@ def units_bars(counts: Mapping[Concept, int], title: str) -> str:
     width = _LEFT + step * len(concepts) + 8
     below = 14 + min(120, int(4.6 * max(len(c.name) for c in concepts)))
     words = ", ".join(f"{full_name(c)} {n}" for c, n in counts.items())
-    parts = [_ticks(most, width), _bands(concepts, step), *(_bar(_LEFT + step * i, step, c, counts[c], most) for i, c in enumerate(concepts))]
+    parts = [
+        _ticks(most, width),
+        _bands(concepts, step),
+        *(_bar(_LEFT + step * i, step, c, counts[c], most) for i, c in enumerate(concepts)),
+    ]
     height = _TOP + _TALL + below
     return (
-        f'<svg class="ul-chart" role="img" aria-label="{escape(f"{title}: {words}")}" width="{width}" height="{height}" '
+        f'<svg class="ul-chart" role="img" aria-label="{escape(f"{title}: {words}")}" width="{width}" '
+        f'height="{height}" '
         f'viewBox="0 0 {width} {height}">{"".join(parts)}</svg>'
     )
 
@@ -72,5 +77,6 @@ def _bar(left: int, step: int, concept: Concept, count: int, most: int) -> str:
     return (
         f'<g class="ul-{category_key(concept.category)}"><title>{escape(words)}</title>'
         f'<rect class="ul-bar" x="{x:.1f}" y="{_TOP + _TALL - tall:.1f}" width="{wide}" height="{tall:.1f}" rx="2"/>'
-        f'<text transform="translate({x + wide / 2 + 3:.1f} {_TOP + _TALL + 12}) rotate(-50)" text-anchor="end">{escape(name)}</text></g>'
+        f'<text transform="translate({x + wide / 2 + 3:.1f} {_TOP + _TALL + 12}) rotate(-50)" text-anchor="end">'
+        f"{escape(name)}</text></g>"
     )

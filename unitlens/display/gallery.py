@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from unitlens.data.concepts import Concept
-from unitlens.dissect.result import Dissection
 from unitlens.display import pixels
 from unitlens.display.markup import chip, columns, escape, finished, full_name, full_scale, plural, score
+from unitlens.dissect.result import Dissection
 from unitlens.errors import OptionError
 from unitlens.rich import Html, renders
 
@@ -19,7 +19,7 @@ NO_CONCEPT = Concept("no concept", "other")
 
 @dataclass(frozen=True)
 class UnitFacts:
-    """What a caption says of a unit: its number, the concept it is shown for with their IoU, and its own best concept."""
+    """What a caption says of a unit: its number, the concept it is shown for, their IoU, and its own best concept."""
 
     unit: int
     layer: str
@@ -62,7 +62,8 @@ def alt_text(facts: UnitFacts, images: int) -> str:
     """
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     count = words[images] if images < len(words) else str(images)
-    return f"{facts.name}: {_concept_words(facts.concept)}, IoU {facts.iou:.2f}; {count} top image{'' if images == 1 else 's'}"
+    noun = "top image" if images == 1 else "top images"
+    return f"{facts.name}: {_concept_words(facts.concept)}, IoU {facts.iou:.2f}; {count} {noun}"
 
 
 def strip_markup(dissection: Dissection, facts: UnitFacts, *, images: int = 6, **options: Any) -> str:
@@ -71,7 +72,8 @@ def strip_markup(dissection: Dissection, facts: UnitFacts, *, images: int = 6, *
     if strip is None:
         return '<p class="ul-muted">No picture of this unit\'s top images is kept.</p>'
     return (
-        f'<img class="ul-strip" style="--gaps:{strip.gaps};--share:{strip.share(images):.4f}" width="{strip.width}" height="{strip.height}" '
+        f'<img class="ul-strip" style="--gaps:{strip.gaps};--share:{strip.share(images):.4f}" '
+        f'width="{strip.width}" height="{strip.height}" '
         f'alt="{escape(alt_text(facts, strip.tiles))}" loading="lazy" decoding="async" src="{strip.uri}">'
     )
 
@@ -82,8 +84,10 @@ def row_markup(dissection: Dissection, facts: UnitFacts, full: float, **options:
     if facts.own != facts.concept:
         own = f'<div class="ul-muted ul-small">own label: {escape(full_name(facts.own))}, {facts.own_iou:.2f}</div>'
     caption = (
-        f'<div class="ul-muted ul-small">unit {facts.unit}</div><div class="ul-label">{escape(facts.concept.name)}</div>'
-        f'<div class="ul-meta">{_chip(facts.concept)}{score(facts.iou, full, facts.concept.category, dissection.min_iou)}'
+        f'<div class="ul-muted ul-small">unit {facts.unit}</div><div class="ul-label">'
+        f"{escape(facts.concept.name)}</div>"
+        '<div class="ul-meta">'
+        f"{_chip(facts.concept)}{score(facts.iou, full, facts.concept.category, dissection.min_iou)}"
         f'</div>{own}<div class="ul-muted ul-small">fires above {facts.threshold:.3g}</div>'
     )
     return f'<div class="ul-unit"><div>{caption}</div>{strip_markup(dissection, facts, **options)}</div>'
@@ -136,7 +140,9 @@ def check_unit(unit: object, dissection: Dissection, layer: str) -> int:
     units = dissection.layer(layer).units
     whole = isinstance(unit, (int, np.integer)) and not isinstance(unit, (bool, np.bool_))
     if not whole or not 0 <= int(unit) < units:  # type: ignore[call-overload]
-        raise OptionError(f"unit: expected a whole number 0..{units - 1} (layer {layer!r} has {units} units), got {unit!r}")
+        raise OptionError(
+            f"unit: expected a whole number 0..{units - 1} (layer {layer!r} has {units} units), got {unit!r}"
+        )
     return int(unit)  # type: ignore[call-overload]
 
 
@@ -181,11 +187,14 @@ def _choose_concept(dissection: Dissection, concept: Concept, layer: str, count:
     units = dissection.units_for(concept, layer)
     title = f"Units of {layer} for {full_name(concept)}"
     if not dissection.concept_area[dissection.vocabulary.index(concept)]:
-        return _Choice(units[:count], title, "The probe set does not show this concept anywhere, so no unit can match it.", concept)
+        return _Choice(
+            units[:count], title, "The probe set does not show this concept anywhere, so no unit can match it.", concept
+        )
     if not len(units):
         return _Choice(units, title, "No unit of this layer overlaps with this concept.", concept)
     passing = int((dissection.iou(layer)[units, dissection.vocabulary.index(concept)] >= dissection.min_iou).sum())
-    note = f"{_some(count, len(units), 'unit')} that overlap with it; {passing} of them from IoU {dissection.min_iou:g} on."
+    some = _some(count, len(units), "unit")
+    note = f"{some} that overlap with it; {passing} of them from IoU {dissection.min_iou:g} on."
     return _Choice(units[:count], title, note, concept)
 
 
@@ -219,5 +228,7 @@ def gallery(
     rows = "".join(row_markup(dissection, f, full, images=images, style=style) for f in facts)
     note = f'<p class="ul-muted">{escape(choice.note)}</p>' if choice.note else ""
     body = f'<h2 class="ul-title">{escape(choice.title)}</h2>{note}<div class="ul-units">{rows}</div>'
-    text = "\n".join(part for part in (choice.title, choice.note, facts_text(facts, dissection) if facts else "") if part)
+    text = "\n".join(
+        part for part in (choice.title, choice.note, facts_text(facts, dissection) if facts else "") if part
+    )
     return finished(body, text)

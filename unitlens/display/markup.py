@@ -95,7 +95,8 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     aligned = [
-        [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(line)] for line in lines
+        [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(line)]
+        for line in lines
     ]
     return "\n".join("  ".join(line).rstrip() for line in aligned)
 

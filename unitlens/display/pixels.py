@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 from unitlens.dissect.result import Dissection
@@ -60,7 +61,11 @@ class Strip:
 
 
 def upsample(
-    maps: np.ndarray, size: tuple[int, int], *, image_size: tuple[int, int] | None = None, geometry: Geometry | None = None
+    maps: np.ndarray,
+    size: tuple[int, int],
+    *,
+    image_size: tuple[int, int] | None = None,
+    geometry: Geometry | None = None,
 ) -> np.ndarray:
     """Activation maps on a picture's grid: float32 (k, H, W) from (k, h, w), the same convention as the engine.
 
@@ -86,6 +91,10 @@ def _weights(cells: int, pixels: int, image_pixels: int, line: tuple[float, ...]
     scale, offset = line or (image_pixels / cells, 0.5 * image_pixels / cells - 0.5)
     place = (np.arange(pixels) + 0.5) * (image_pixels / pixels) - 0.5  # in image pixels
     source = np.clip((place - offset) / scale, 0, cells - 1)
+    whole = np.rint(source)
+    source = np.where(
+        np.abs(source - whole) < 1e-9, whole, source
+    )  # else a neighbour leaks in: `> 0` would be true there
     low = np.minimum(source.astype(np.int64), max(cells - 2, 0))
     share = source - low
     weights = np.zeros((pixels, cells))
@@ -128,10 +137,12 @@ def paint(images: np.ndarray, heights: np.ndarray, threshold: float, style: str 
     inside = heights > threshold
     if style == "dim":
         return _bytes(np.where(inside[..., None], colours, colours * _DIM))
-    distance = _distance(heights, threshold)
+    unit = max(1.0, images.shape[1] / 160)  # line width grows with the picture
+    # The first-order distance is also small where the map nearly touches the threshold: no border, so no line there.
+    far = np.where(inside, 99.0, -99.0)
+    distance = np.where(_near_border(inside, int(3.5 * unit)), _distance(heights, threshold), far)
     cover = np.clip(distance + 0.5, 0, 1)[..., None]
     painted = colours * (_DIM + (1 - _DIM) * cover)
-    unit = max(1.0, images.shape[1] / 160)  # line width grows with the picture
     halo = np.clip(2.2 * unit - np.abs(distance), 0, 1)[..., None] * 0.45
     line = np.clip(1.05 * unit - np.abs(distance) + 0.25, 0, 1)[..., None]
     painted = painted * (1 - halo) + _HALO * halo
@@ -155,6 +166,16 @@ def _distance(heights: np.ndarray, threshold: float) -> np.ndarray:
     return np.clip(signed, -99, 99)
 
 
+def _near_border(inside: np.ndarray, reach: int) -> np.ndarray:
+    """Where the mask changes within `reach` pixels (a square window): bool (k, H, W)."""
+    some = every = inside
+    for axis in (1, 2):
+        pad = [(reach, reach) if a == axis else (0, 0) for a in range(3)]
+        some = sliding_window_view(np.pad(some, pad, mode="edge"), 2 * reach + 1, axis=axis).max(axis=-1)
+        every = sliding_window_view(np.pad(every, pad, mode="edge"), 2 * reach + 1, axis=axis).min(axis=-1)
+    return some & ~every
+
+
 def _heat(colours: np.ndarray, heights: np.ndarray, threshold: float) -> np.ndarray:
     """The colour map over a darkened grey image; the unit's own range, from 0 (or its least value) to its peak."""
     low = min(float(np.percentile(heights, 1)), 0.0)
@@ -172,7 +193,7 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 def top_images(dissection: Dissection, unit: int, layer: str | None = None, images: int = 6) -> np.ndarray:
-    """Which of a unit's top images have a picture, best first: int64 positions in `top_index[unit]`, at most `images`."""
+    """Which of a unit's top images have a picture, best first: int64 places in `top_index[unit]`, at most `images`."""
     index = dissection.layer(layer).top_index[unit]
     kept = [place for place, image in enumerate(index) if int(image) in dissection.thumbnails]
     return np.array(kept[:images], dtype=np.int64)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from unitlens.dissect.result import Dissection
 from unitlens.display.cards import conditions, how_to_read, layers_markup
 from unitlens.display.charts import units_per_concept
 from unitlens.display.drawings import units_bars
@@ -18,6 +17,7 @@ from unitlens.display.gallery import UnitFacts, card_markup, facts_of
 from unitlens.display.markup import escape, full_scale, plural
 from unitlens.display.table import table_markup
 from unitlens.display.theme import STATIC, stylesheet
+from unitlens.dissect.result import Dissection
 from unitlens.errors import OptionError
 
 #: Pictures of a unit, from rich to small: (images, tile height in CSS pixels, density, JPEG quality).
@@ -35,15 +35,18 @@ class _Layer:
     heading: str
 
 
-def report(dissections: Dissection | Sequence[Dissection], path: str | os.PathLike[str], *, title: str | None = None) -> Path:
+def report(
+    dissections: Dissection | Sequence[Dissection], path: str | os.PathLike[str], *, title: str | None = None
+) -> Path:
     """Writes one self-contained HTML file: concepts per layer, a bar graph, every detector and a table of all units.
 
-    dissections: one, or several (a model and its random twin). path: the file; its folder is made. title: the heading, the
-    model's name by default. Returns the path. Raises OptionError. Example: `report(found, "dissection.html")`.
+    dissections: one, or several (a model and its random twin). path: the file; its folder is made. title: the heading,
+    the model's name by default. Returns the path. Raises OptionError. Example: `report(found, "dissection.html")`.
     """
-    found = list(dissections) if isinstance(dissections, (list, tuple)) else [dissections]
-    if not found or not all(isinstance(d, Dissection) for d in found):
-        kinds = ", ".join(type(d).__name__ for d in found) or "an empty list"
+    given = list(dissections) if isinstance(dissections, (list, tuple)) else [dissections]
+    found = [d for d in given if isinstance(d, Dissection)]
+    if not found or len(found) < len(given):
+        kinds = ", ".join(type(d).__name__ for d in given) or "an empty list"
         raise OptionError(f"dissections: expected a Dissection or a list of them, got {kinds}")
     target = Path(path)
     if target.is_dir():
@@ -61,11 +64,15 @@ def report_markup(found: Sequence[Dissection], title: str | None = None) -> str:
     sections = "".join(_layer_section(layer, pictures) for layer in layers)
     data = json.dumps([unit for layer in layers for unit in _records(layer)], ensure_ascii=True).replace("<", "\\u003c")
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<title>{escape(heading)}</title><link rel="icon" href="data:,"><style>{stylesheet()}\n{_static("report.css")}</style></head><body>'
-        f'<main class="unitlens ul-page"><div class="ul-inner">{_header(found, heading)}{_overview(found)}</div>{_tools(layers)}'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width,initial-scale=1">'
+        f'<title>{escape(heading)}</title><link rel="icon" href="data:,"><style>'
+        f"{stylesheet()}\n{_static('report.css')}</style></head><body>"
+        f'<main class="unitlens ul-page"><div class="ul-inner">{_header(found, heading)}{_overview(found)}</div>'
+        f"{_tools(layers)}"
         f'<div class="ul-inner">{sections}{_footer(found)}</div></main>'
-        f'<script type="application/json" id="ul-data">{data}</script><script>{_static("report.js")}</script></body></html>\n'
+        f'<script type="application/json" id="ul-data">{data}</script><script>{_static("report.js")}</script>'
+        "</body></html>\n"
     )
 
 
@@ -85,10 +92,11 @@ def _layers(found: Sequence[Dissection]) -> list[_Layer]:
 def _header(found: Sequence[Dissection], heading: str) -> str:
     layers = [(d, name) for d in found for name in d.layers]
     units = sum(d.layers[name].units for d, name in layers)
+    concepts = {concept for d, name in layers for concept in d.concepts(name)}
     tiles = {
         "images": f"{int(found[0].notes.get('images', 0)):,}", "units": f"{units:,}",
         "detectors": f"{sum(len(d.detectors(name)) for d, name in layers):,}",
-        "concepts found": f"{len({c for d, name in layers for c in d.concepts(name)}):,} of {len(found[0].vocabulary):,}",
+        "concepts found": f"{len(concepts):,} of {len(found[0].vocabulary):,}",
     }  # fmt: skip
     pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in tiles.items())
     return (
@@ -134,10 +142,12 @@ def _layer_section(layer: _Layer, pictures: tuple[int, int, float, int]) -> str:
     )
     return (
         f'<section id="l{layer.key}" data-layer="{layer.key}"><h2>{escape(layer.heading)}</h2>'
-        f'<p class="ul-muted">{len(detectors)} of {plural(units, "unit")} are detectors of {plural(len(counts), "concept")}.</p>'
+        f'<p class="ul-muted">{len(detectors)} of {plural(units, "unit")} are detectors of '
+        f"{plural(len(counts), 'concept')}.</p>"
         f'<h3>Units per concept</h3><div class="ul-drawing">{units_bars(counts, f"Units per concept of {name}")}</div>'
         f"<h3>Detectors</h3>{gallery}<details><summary>Table of all units</summary>"
-        f'<div class="ul-scroll">{table_markup(frame, d.min_iou, caption, ids=f"r{layer.key}")}</div></details></section>'
+        f'<div class="ul-scroll">{table_markup(frame, d.min_iou, caption, ids=f"r{layer.key}")}</div></details>'
+        "</section>"
     )
 
 
@@ -157,7 +167,11 @@ def _fitting(layers: Sequence[_Layer]) -> tuple[int, int, float, int]:
         images, tile, density, quality = pictures
         options = {"images": images, "tile": tile, "density": density, "quality": quality}
         sizes = [
-            len(card_markup(layer.dissection, facts_of(layer.dissection, np.array([unit]), layer.name)[0], 1.0, **options))
+            len(
+                card_markup(
+                    layer.dissection, facts_of(layer.dissection, np.array([unit]), layer.name)[0], 1.0, **options
+                )
+            )
             for layer, unit in sample
         ]
         if float(np.mean(sizes)) * len(units) <= _BUDGET:

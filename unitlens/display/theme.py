@@ -11,7 +11,7 @@ STATIC = Path(__file__).with_name("static")
 
 @dataclass(frozen=True)
 class Shade:
-    """The colours of one category on one page colour: bars (`fill`), text (`ink`), text on a bar (`on`), chip (`tint`)."""
+    """The colours of a category on a page: bars (`fill`), text (`ink`), text on bars (`on`), chip (`tint`)."""
 
     fill: str
     ink: str
@@ -24,8 +24,8 @@ class Shade:
 _COLOURS = {
     "object": ("#0072b2", "#005a8f", "#3f9fdc", "#86c8f2"),
     "part": ("#009e73", "#006a4d", "#2fbf95", "#74dcbb"),
-    "material": ("#e69f00", "#7a5000", "#f0b63a", "#f5cb72"),
-    "texture": ("#d55e00", "#9a4100", "#ee7d36", "#ffab7d"),
+    "material": ("#e69f00", "#7a5000", "#f2bd4a", "#f5cb72"),
+    "texture": ("#d55e00", "#9a4100", "#e8702c", "#ffab7d"),
     "colour": ("#cc79a7", "#8f3a68", "#e08fbd", "#f2b5d6"),
     "other": ("#6b7280", "#4b5563", "#9aa3b0", "#c3cad4"),
 }
@@ -114,7 +114,8 @@ def _variables(mode: str) -> str:
 def _classes() -> str:
     """`.ul-object` and its like set four variables that every chip, bar and drawing inside reads."""
     return "".join(
-        f".unitlens .ul-{c}{{--fill:var(--ul-{c});--cat-ink:var(--ul-{c}-ink);--on:var(--ul-{c}-on);--tint:var(--ul-{c}-tint)}}"
+        ".unitlens "
+        f".ul-{c}{{--fill:var(--ul-{c});--cat-ink:var(--ul-{c}-ink);--on:var(--ul-{c}-on);--tint:var(--ul-{c}-tint)}}"
         for c in _COLOURS
     )
 
@@ -133,6 +134,7 @@ def stylesheet() -> str:
         _classes(),
         (STATIC / "theme.css").read_text(encoding="utf-8"),
         "@media (prefers-contrast:more){.unitlens.unitlens.unitlens{--ul-muted:var(--ul-ink);--ul-line:var(--ul-ink)}}",
-        f"@media print{{.unitlens.unitlens.unitlens{{{light}print-color-adjust:exact;-webkit-print-color-adjust:exact}}}}",
+        "@media print{"
+        f".unitlens.unitlens.unitlens{{{light}print-color-adjust:exact;-webkit-print-color-adjust:exact}}}}",
     ]
     return "\n".join(parts)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from unitlens.data.concepts import Segmentation
 from unitlens.data.probe import Batch, ProbeSet, check_range
+from unitlens.dissect.halfway import LayerTails, halfway_recipe, packed, unpacked
 from unitlens.dissect.recipe import NOT_STORED, dissection_recipe, unnamed_parts
 from unitlens.dissect.result import Dissection, LayerDissection
 from unitlens.errors import DataWarning, LayerError, OptionError, ProbeError
@@ -149,40 +150,38 @@ class _Run:
 
     def __init__(self, plan: DissectionPlan, recipe: Mapping[str, Any], store: Store | None, show: bool):
         self.plan, self.recipe, self.store, self.show = plan, recipe, store, show
+        self.vocabulary = plan.segmenter.vocabulary
         parameter = next(plan.model.parameters(), None)
         self.device = parameter.device if parameter is not None else torch.device("cpu")
         self.dtype = parameter.dtype if parameter is not None and parameter.is_floating_point() else torch.float32
-        self.labels: dict[int, torch.Tensor] = {}  # start of a batch -> deduplicated labels on the grid, int16 (B, K, H, W)
-        self.annotated: dict[int, torch.Tensor | None] = {}
-        self.geometry: dict[str, Geometry | None] = {}
-        self.nonfinite: dict[str, torch.Tensor] = {}
-        self.images = 0
+        self.first_labels: Segmentation | None = None  # of the first batch: a segmenter that fails must fail at once
 
     def result(self, label: str) -> Dissection:
         plan, started = self.plan, time.perf_counter()
         plan.probe.prepare(progress=self.show)
-        with progress("Thresholds", 2 * len(plan.probe), show=self.show) as meter:
-            thresholds, tops = self.first_pass(meter)
+        half = halfway_recipe(self.recipe)
+        stored = self.store.get(half) if self.store else None
+        with progress("Thresholds", (1 if stored else 2) * len(plan.probe), show=self.show) as meter:
+            tails, images = unpacked(*stored) if stored else self.first_pass(meter)
+            if self.store and not stored:
+                self.store.put(half, *packed(tails, images))
             meter.label("Counting")
-            counts, seen = self.second_pass(thresholds, meter)
+            counts, seen = self.second_pass(tails, meter)
         concept_area, pixels = seen.compute()
         layers = {}
-        for name in plan.layers:
+        for name, found in tails.items():
             intersection, area = counts[name].compute()
-            value, index, maps = tops[name].compute()
-            geometry = self.geometry[name]
             layers[name] = LayerDissection(
-                name, _numpy(thresholds[name]), _numpy(intersection), _numpy(area), _numpy(value), _numpy(index),
-                _numpy(maps), _numpy(self.nonfinite[name]), geometry.numbers if geometry is not None else None,
+                name, found.threshold, _numpy(intersection), _numpy(area), found.top_value, found.top_index,
+                found.top_map, found.nonfinite, found.geometry,
             )  # fmt: skip
-        self.warn_nonfinite()
         notes = {
-            "model": label, "images": self.images, "skipped": len(plan.probe) - self.images,
-            "image_size": list(plan.probe.size), "seconds": round(time.perf_counter() - started, 2),
+            "model": label, "images": images, "skipped": len(plan.probe) - images, "image_size": list(plan.probe.size),
+            "seconds": round(time.perf_counter() - started, 2),
         }  # fmt: skip
         return Dissection(
-            layers, plan.segmenter.vocabulary, _numpy(concept_area), _numpy(pixels), self.thumbnails(layers),
-            plan.quantile, plan.min_iou, self.recipe, notes,
+            layers, self.vocabulary, _numpy(concept_area), _numpy(pixels), self.thumbnails(layers), plan.quantile,
+            plan.min_iou, self.recipe, notes,
         )  # fmt: skip
 
     def activations(self, meter: Meter) -> Iterator[tuple[Batch, torch.Tensor, dict[str, torch.Tensor]]]:
@@ -192,89 +191,70 @@ class _Run:
             for batch in plan.probe.batches(plan.batch_size):
                 check_range(batch.images)
                 inputs = plan.preprocess(batch.images.to(self.device)).to(self.dtype)
-                found = captured.run(inputs)
-                yield batch, inputs, {name: found[name] for name in plan.layers}
+                yield batch, inputs, captured.run(inputs)
                 meter.step(len(batch))
 
-    def first_pass(self, meter: Meter) -> tuple[dict[str, torch.Tensor], dict[str, TopK]]:
-        """Thresholds and top images of every layer; segmentations are made here, once."""
-        plan = self.plan
+    def first_pass(self, meter: Meter) -> tuple[dict[str, LayerTails], int]:
+        """Thresholds and top images of every layer, and how many images could be measured."""
+        plan, images = self.plan, 0
         tails: dict[str, TailQuantile] = {}
         tops: dict[str, TopK] = {}
-        memory = MEMORY_MB / len(plan.layers)
+        geometry: dict[str, Geometry | None] = {}
+        nonfinite: dict[str, torch.Tensor] = {}
         for batch, inputs, found in self.activations(meter):
-            self.images += len(batch)
-            self.segment(batch)
+            if not images:
+                self.first_labels = self.segment(batch)
+            images += len(batch)
             for name, raw in found.items():
                 if name not in tails:
-                    units = self.units(name, raw)
-                    tails[name] = TailQuantile(units, plan.quantile, len(plan.probe) * plan.cells, memory_mb=memory)
+                    units, share = _units(name, raw), MEMORY_MB / len(plan.layers)
+                    tails[name] = TailQuantile(units, plan.quantile, len(plan.probe) * plan.cells, memory_mb=share)
                     tops[name] = TopK(units, plan.top)
-                    self.geometry[name] = layer_geometry(plan.model, name, inputs[:1])
-                activation = self.cleaned(name, raw)
+                    geometry[name] = layer_geometry(plan.model, name, inputs[:1])
+                    nonfinite[name] = torch.zeros(units, dtype=torch.int64)
+                activation, wrong = _cleaned(raw)
+                nonfinite[name] += wrong
                 tops[name].update(activation.amax((2, 3)), batch.index, activation)
-                tails[name].update(self.aligned(name, activation, inputs), batch.index)
-        if not self.images:
+                tails[name].update(self.aligned(activation, geometry[name], inputs), batch.index)
+        if not images:
             raise ProbeError("probe: none of its images could be read")
-        return {name: tail.compute() for name, tail in tails.items()}, tops
+        _warn_nonfinite(nonfinite)
+        layers = {}
+        for name, tail in tails.items():
+            value, index, maps = tops[name].compute()
+            centres = geometry[name]
+            layers[name] = LayerTails(
+                _numpy(tail.compute()), _numpy(value), _numpy(index), _numpy(maps), _numpy(nonfinite[name]),
+                centres.numbers if centres is not None else None,
+            )  # fmt: skip
+        return layers, images
 
-    def second_pass(self, thresholds: Mapping[str, torch.Tensor], meter: Meter) -> tuple[dict[str, PairCount], LabelCount]:
+    def second_pass(self, tails: Mapping[str, LayerTails], meter: Meter) -> tuple[dict[str, PairCount], LabelCount]:
         """Pixels where a unit fires and a concept is seen."""
-        vocabulary = self.plan.segmenter.vocabulary
-        groups = torch.from_numpy(vocabulary.category_index)
-        shape = (len(vocabulary), len(vocabulary.categories), groups)
+        shape = (len(self.vocabulary), len(self.vocabulary.categories), self.vocabulary.category_index)
+        thresholds = {name: torch.from_numpy(found.threshold) for name, found in tails.items()}
+        geometry = {name: Geometry(*found.geometry) if found.geometry else None for name, found in tails.items()}
         counts = {name: PairCount(len(t), *shape) for name, t in thresholds.items()}
         seen = LabelCount(*shape)
         for batch, inputs, found in self.activations(meter):
-            first = int(batch.index[0])
-            labels, annotated = self.labels[first], self.annotated[first]
-            seen.update(labels, annotated)
+            segmentation, self.first_labels = self.first_labels or self.segment(batch), None
+            labels = dedupe(segmentation.resized(self.plan.grid).labels)
+            seen.update(labels, segmentation.annotated)
             for name, raw in found.items():
-                activation = self.aligned(name, self.cleaned(name, raw, count=False), inputs)
-                counts[name].update(activation, labels, annotated, thresholds=thresholds[name])
+                activation = self.aligned(_cleaned(raw)[0], geometry[name], inputs)
+                counts[name].update(activation, labels, segmentation.annotated, thresholds=thresholds[name])
         return counts, seen
 
-    def segment(self, batch: Batch) -> None:
-        segmentation: Segmentation = check_segmentation(self.plan.segmenter(batch), batch, self.plan.segmenter.vocabulary)
-        labels = dedupe(segmentation.resized(self.plan.grid).labels.to("cpu", torch.int16))
-        first = int(batch.index[0])
-        self.labels[first] = labels  # (B, K, H, W)
-        self.annotated[first] = segmentation.annotated
+    def segment(self, batch: Batch) -> Segmentation:
+        return check_segmentation(self.plan.segmenter(batch), batch, self.vocabulary)
 
-    def units(self, name: str, raw: torch.Tensor) -> int:
-        if raw.ndim != 4:
-            raise LayerError(
-                f"layer {name!r} returns {tuple(raw.shape)}: dissection needs a spatial grid, (images, units, height, width). "
-                "Choose a layer before the pooling or flattening."
-            )
-        self.nonfinite[name] = torch.zeros(raw.shape[1], dtype=torch.int64)
-        return raw.shape[1]
-
-    def cleaned(self, name: str, raw: torch.Tensor, count: bool = True) -> torch.Tensor:
-        """float32 activations without NaN (which never fire) and infinities (+inf always fires)."""
-        activation = raw.float()
-        wrong = ~activation.isfinite()
-        if wrong.any():
-            if count:
-                self.nonfinite[name] += wrong.sum((0, 2, 3)).cpu()
-            activation = torch.nan_to_num(activation, nan=-BEYOND, posinf=BEYOND, neginf=-BEYOND)
-        return activation
-
-    def aligned(self, name: str, activation: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    def aligned(self, activation: torch.Tensor, geometry: Geometry | None, inputs: torch.Tensor) -> torch.Tensor:
         """Activations on the pixel grid: float32 (B, U, H, W)."""
         size = (inputs.shape[-2], inputs.shape[-1])
-        return upsample(activation, self.plan.grid, geometry=self.geometry[name], image_size=size)
-
-    def warn_nonfinite(self) -> None:
-        for name, counts in self.nonfinite.items():
-            if counts.any():
-                units = int((counts > 0).sum())
-                warnings.warn(
-                    f"layer {name!r}: {int(counts.sum())} activations of {units} units were NaN or infinite. NaN never fires, "
-                    "+inf always does; `dissection[layer].nonfinite` counts them.", DataWarning, stacklevel=4,
-                )  # fmt: skip
+        return upsample(activation, self.plan.grid, geometry=geometry, image_size=size)
 
     def thumbnails(self, layers: Mapping[str, LayerDissection]) -> dict[int, bytes]:
+        """The top images of all units as JPEG, each once."""
         wanted = np.unique(np.concatenate([counts.top_index.ravel() for counts in layers.values()]))
         wanted = wanted[wanted >= 0]
         thumbnails: dict[int, bytes] = {}
@@ -282,6 +262,33 @@ class _Run:
             index = [int(i) for i in wanted[first : first + 64]]
             thumbnails.update(zip(index, map(_jpeg, self.plan.probe.pictures(index)), strict=True))
         return thumbnails
+
+
+def _units(name: str, raw: torch.Tensor) -> int:
+    if raw.ndim != 4:
+        raise LayerError(
+            f"layer {name!r} returns {tuple(raw.shape)}: dissection needs a spatial grid, (images, units, height, width). "
+            "Choose a layer before the pooling or flattening."
+        )
+    return raw.shape[1]
+
+
+def _cleaned(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | int]:
+    """float32 activations without NaN (which never fire) and infinities (+inf always fires), and how many each unit had."""
+    activation = raw.float()
+    wrong = ~activation.isfinite()
+    if not wrong.any():
+        return activation, 0
+    return torch.nan_to_num(activation, nan=-BEYOND, posinf=BEYOND, neginf=-BEYOND), wrong.sum((0, 2, 3)).cpu()
+
+
+def _warn_nonfinite(nonfinite: Mapping[str, torch.Tensor]) -> None:
+    for name, counts in nonfinite.items():
+        if counts.any():
+            warnings.warn(
+                f"layer {name!r}: {int(counts.sum())} activations of {int((counts > 0).sum())} units were NaN or infinite. "
+                "NaN never fires, +inf always does; `dissection[layer].nonfinite` counts them.", DataWarning, stacklevel=5,
+            )  # fmt: skip
 
 
 def _jpeg(picture: np.ndarray) -> bytes:

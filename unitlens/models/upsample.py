@@ -30,8 +30,7 @@ def upsample(
     (paper.md 9.2); averaging would lower the peaks and with them the threshold.
 
     Beyond the outermost cells their value goes on. (The paper's code counts zeros there, which dims 14 % of the pixels
-    at 14 -> 56; paper.md 5.3.2.) A 1x1 grid becomes constant. At (h, w) = (H, W) and no geometry the values come back
-    unchanged, and float32 without a copy.
+    at 14 -> 56; paper.md 5.3.2.) A 1x1 grid becomes constant; (h, w) = (H, W) without geometry is returned as it is.
 
     Raises LayerError for an activation without a grid, OptionError for sizes below 1.
 
@@ -47,9 +46,7 @@ def upsample(
     if antialias:
         return functional.interpolate(activation, size, mode="bilinear", align_corners=False, antialias=True)
     height, width = size if image_size is None else image_size
-    scale_y, offset_y, scale_x, offset_x = (
-        Geometry.tiling(grid, (height, width)) if geometry is None else geometry
-    ).numbers
+    scale_y, offset_y, scale_x, offset_x = (geometry or Geometry.tiling(grid, (height, width))).numbers
     # One axis after the other: half the arithmetic of four neighbours at once. Columns first, while rows are few.
     columns = _places(grid[1], size[1], width, scale_x, offset_x)
     rows = _places(grid[0], size[0], height, scale_y, offset_y)
