@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "train": _ranks(5) | {"facade"},  # it makes what the facade ships, so it needs what is below the facade
 }
 #: Modules of results: plain data that the displays may know.
-RESULTS = {"unitlens.dissect.result", "unitlens.intervene.result", "unitlens.attack.result"}
+RESULTS = {"unitlens.dissection.result", "unitlens.intervene.result", "unitlens.attack.result"}
 TENSORS = {"numpy", "safetensors", "torch"}
 THIRD_PARTY: dict[str, set[str]] = {
     **{name: {"numpy", "safetensors"} for name in RANK_0},
@@ -132,9 +132,9 @@ def test_the_import_reader_sees_functions_relatives_and_type_checking() -> None:
         "import numpy\nfrom . import errors\nfrom ..data import probe\n"
         "def f():\n    import pandas\nif TYPE_CHECKING:\n    import plotly\n"
     )
-    found = {(name, at_import) for name, _, at_import in imported(ast.parse(source), "unitlens.dissect.engine", False)}
+    found = {(name, at_import) for name, _, at_import in imported(ast.parse(source), "unitlens.dissection.engine", False)}
     assert found == {
-        ("numpy", True), ("unitlens.dissect", True), ("unitlens.data.probe", True), ("pandas", False), ("plotly", False)
+        ("numpy", True), ("unitlens.dissection", True), ("unitlens.data.probe", True), ("pandas", False), ("plotly", False)
     }  # fmt: skip
 
 
@@ -178,7 +178,7 @@ print([name for name in unitlens.__all__ if not callable(getattr(unitlens, name)
 
 
 def test_public_names_do_not_depend_on_what_was_imported_before() -> None:
-    """Importing `unitlens.dissect.result` binds the package `unitlens.dissect`; the verb must survive."""
+    """Importing `unitlens.dissection.result` binds the package `unitlens.dissection`; the verb must survive."""
     modules = [imports_of(name)[0] for name in NAMES if not name.startswith(("train/", "cli"))]
     command = [sys.executable, "-c", ORDER, *modules]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)

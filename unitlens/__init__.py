@@ -32,7 +32,7 @@ _HOMES = {
     "ColourNames": "unitlens.segment.colours",
     "Concept": "unitlens.data.concepts",
     "Custom": "unitlens.segment.custom",
-    "Dissection": "unitlens.dissect.result",
+    "Dissection": "unitlens.dissection.result",
     "Normalize": "unitlens.models.preprocess",
     "ProbeSet": "unitlens.data.probe",
     "Segmentation": "unitlens.data.concepts",
@@ -41,14 +41,14 @@ _HOMES = {
     "UnitLensError": "unitlens.errors",
     "Vocabulary": "unitlens.data.concepts",
     "capture": "unitlens.models.capture",
-    "dissect": "unitlens.dissect.engine",
+    "dissect": "unitlens.dissection.engine",
     "edit": "unitlens.models.capture",
     "from_dataset": "unitlens.data.dataset",
     "from_folder": "unitlens.data.folder",
     "join": "unitlens.segment.segmenter",
     "layer_table": "unitlens.models.capture",
     "layers": "unitlens.models.capture",
-    "load": "unitlens.dissect.result",
+    "load": "unitlens.dissection.result",
     "load_model": "unitlens.models.zoo",
     "load_probe": "unitlens.data.catalogue",
     "model_card": "unitlens.models.zoo",
@@ -65,8 +65,8 @@ if TYPE_CHECKING:
     from unitlens.data.concepts import Concept as Concept
     from unitlens.data.concepts import Segmentation as Segmentation
     from unitlens.data.concepts import Vocabulary as Vocabulary
-    from unitlens.dissect.engine import dissect as dissect
-    from unitlens.dissect.result import Dissection as Dissection
+    from unitlens.dissection.engine import dissect as dissect
+    from unitlens.dissection.result import Dissection as Dissection
     from unitlens.models.zoo import load_model as load_model
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from unitlens.data.concepts import Concept, Vocabulary
-from unitlens.dissect.result import Dissection, LayerDissection
+from unitlens.dissection.result import Dissection, LayerDissection
 
 HEIGHT, WIDTH, ROWS, COLUMNS, TOP, IMAGES = 48, 64, 6, 8, 4, 9  # H x W pictures, h x w grid
 EVIL = "<script>alert('x')</script>"

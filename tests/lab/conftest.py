@@ -30,12 +30,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "docmanager-extension/plugin": {"autosave": False},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-READY = """async () => {
-  const app = window.jupyterapp; await app.restored;
-  const panel = app.shell.currentWidget;
-  await panel.context.ready; await panel.context.sessionContext.ready;
-  const idle = () => panel.context.sessionContext.session?.kernel?.status === "idle";
-  while (!idle()) await new Promise(done => setTimeout(done, 100));
+READY = """async limit => {
+  const late = new Promise((_, fail) => setTimeout(() => fail(new Error("no idle kernel in time")), limit));
+  const ready = async () => {
+    const app = window.jupyterapp; await app.restored;
+    const panel = app.shell.currentWidget;
+    await panel.context.ready; await panel.context.sessionContext.ready;  // never, where Jupyter asks for a kernel
+    const idle = () => panel.context.sessionContext.session?.kernel?.status === "idle";
+    while (!idle()) await new Promise(done => setTimeout(done, 100));
+  };
+  await Promise.race([ready(), late]);
 }"""
 CELLS = """() => Array.from(window.jupyterapp.shell.currentWidget.content.widgets)
   .map(cell => cell.model.sharedModel.toJSON())"""
@@ -155,7 +159,7 @@ class LabPage:
     def open(self, server: LabServer) -> None:
         self.page.goto(f"{server.url}doc/tree/{self.name}?token={server.token}&reset", timeout=OPENING)
         self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context", timeout=OPENING)
-        self.page.evaluate(READY)
+        self.page.evaluate(READY, OPENING)
 
     def run_all(self) -> None:
         """Runs every cell and waits until the last has finished."""

@@ -51,7 +51,9 @@ def test_the_harness_sees_errors_requests_and_console(lab: Callable[[str], Any],
         "display(HTML('<img alt=\"\" src=\"http://192.0.2.1/picture.png\">'))",
         "raise ValueError('on purpose')",
     ]
-    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(line) for line in code])
+    kernel = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+    cells = [nbformat.v4.new_code_cell(line) for line in code]
+    broken = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
     nbformat.write(broken, lab_server.root / "broken.ipynb")
     notebook = lab("broken.ipynb")
     notebook.run_all()

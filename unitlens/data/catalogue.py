@@ -15,7 +15,7 @@ def load_probe(name: str = "scenes", **options: Any) -> ProbeSet:
     Your own images: `from_folder`, `from_dataset`, `ArrayProbe`.
 
     >>> load_probe("scenes", count=36)
-    SceneProbe(36 images of 128x128, 18 classes, 227 concepts)
+    SceneProbe(36 images of 128x128, 18 classes, 194 concepts)
 
     Raises OptionError for an unknown name.
     """

@@ -13,7 +13,7 @@ import torch
 
 from unitlens.data.colours import name_colours
 from unitlens.data.concepts import Concept, Segmentation, Vocabulary
-from unitlens.data.probe import Batch, ProbeSet
+from unitlens.data.probe import Batch, ProbeSet, check_index
 from unitlens.data.world.canvas import Canvas
 from unitlens.data.world.dice import Dice
 from unitlens.data.world.vocabulary import CLASSES, COLOURS, MATERIALS, OBJECTS, PARTS
@@ -175,7 +175,7 @@ class SceneProbe(ProbeSet):
 
     def _pick(self, index: Sequence[int]) -> list[Scene]:
         scenes = []
-        for i in index:
+        for i in check_index(index, self.count):
             arrays, place = self._chunk(i // CHUNK), i % CHUNK
             scenes.append(Scene(arrays["pictures"][place], arrays["surface"][place], arrays["surfaces"][place], i % len(CLASSES)))
         return scenes

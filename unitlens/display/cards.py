@@ -30,7 +30,7 @@ from unitlens.display.markup import (
     plural,
     stack,
 )  # fmt: skip
-from unitlens.dissect.result import Dissection
+from unitlens.dissection.result import Dissection
 from unitlens.rich import Html, renders
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from unitlens.data.concepts import Concept
 from unitlens.display.markup import full_name, plural
 from unitlens.display.theme import shade
-from unitlens.dissect.result import Dissection
+from unitlens.dissection.result import Dissection
 from unitlens.errors import LayerNotFound, OptionError
 from unitlens.rich import renders
 

@@ -10,7 +10,7 @@ import numpy as np
 from unitlens.data.concepts import Concept
 from unitlens.display import pixels
 from unitlens.display.markup import chip, columns, escape, finished, full_name, full_scale, plural, score
-from unitlens.dissect.result import Dissection
+from unitlens.dissection.result import Dissection
 from unitlens.errors import OptionError
 from unitlens.rich import Html, renders
 

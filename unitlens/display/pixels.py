@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-from unitlens.dissect.result import Dissection
+from unitlens.dissection.result import Dissection
 from unitlens.errors import OptionError, ShapeMismatch
 
 STYLES = ("outline", "heat", "dim", "plain")

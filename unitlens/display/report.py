@@ -17,7 +17,7 @@ from unitlens.display.gallery import UnitFacts, card_markup, facts_of
 from unitlens.display.markup import escape, full_scale, plural
 from unitlens.display.table import table_markup
 from unitlens.display.theme import STATIC, stylesheet
-from unitlens.dissect.result import Dissection
+from unitlens.dissection.result import Dissection
 from unitlens.errors import OptionError
 
 #: Pictures of a unit, from rich to small: (images, tile height in CSS pixels, density, JPEG quality).

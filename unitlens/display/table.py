@@ -8,7 +8,7 @@ import numpy as np
 
 from unitlens.display.gallery import check_count
 from unitlens.display.markup import chip, columns, escape, finished, full_scale, plural, score
-from unitlens.dissect.result import Dissection
+from unitlens.dissection.result import Dissection
 from unitlens.errors import OptionError
 from unitlens.rich import Html, renders
 

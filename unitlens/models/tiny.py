@@ -42,11 +42,10 @@ class SceneNet(nn.Sequential):
         modules["fc"] = nn.Linear(inputs, classes)
         super().__init__(modules)
         self.blocks = blocks
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        if batchnorm:  # where training starts; without it PyTorch's own initialisation stays
+            for conv in self.modules():
+                if isinstance(conv, nn.Conv2d):
+                    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
 
     def pooled(self, images: torch.Tensor) -> torch.Tensor:
         """What the linear layer sees: the mean over the grid of every unit of the last layer, (B, U)."""

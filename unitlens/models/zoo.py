@@ -18,7 +18,8 @@ def load_model(name: str = "scenenet", *, random: bool = False, seed: int = 0) -
     """A model in eval mode.
 
     name: "scenenet", the classifier of scenes that ships with the package.
-    random: its randomly initialised twin, the control of every experiment: the same architecture, nothing learnt.
+    random: its randomly initialised twin, the control of every experiment: the same architecture with PyTorch's own
+        initial weights, nothing learnt.
     seed: of the twin; another seed is another twin. torch's global generator is left as it was.
 
     >>> model = load_model("scenenet")

@@ -23,7 +23,8 @@ def removal_effects(weight: np.ndarray, bias: np.ndarray, train: Sample, held_ou
     """Balanced accuracy on held-out images after removing units of the layer before a linear head.
 
     For each class the units are ranked by the balanced accuracy that their single removal costs on the training
-    images. weight: (C, U), bias: (C,). Ties in the ranking are broken by the smaller mean logit of the class.
+    images. weight: (C, U), bias: (C,). Of units that cost the same, the one that adds most to
+    the class's score comes first.
     """
     classes, units = weight.shape
     features, labels = train

@@ -53,7 +53,7 @@ def train_classifier(plan: Plan, work: Path, output: Path) -> Path:
     checkpoint, first, seconds = work / "checkpoint.pt", 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        if state["plan"] == asdict(plan):
+        if state["plan"] == asdict(plan) and state.get("world", WORLD) == WORLD:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             schedule.load_state_dict(state["schedule"])
@@ -64,7 +64,7 @@ def train_classifier(plan: Plan, work: Path, output: Path) -> Path:
         seconds += time.perf_counter() - start
         accuracy = float((predict(model, val_pictures) == val_labels).mean())
         _log(work / "log.jsonl", epoch=epoch + 1, **losses, held_out_accuracy=accuracy, seconds=round(seconds))
-        state = {"plan": asdict(plan), "epoch": epoch + 1, "seconds": seconds, "model": model.state_dict(),
+        state = {"plan": asdict(plan), "world": WORLD, "epoch": epoch + 1, "seconds": seconds, "model": model.state_dict(),
                  "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
         torch.save(state, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
@@ -97,9 +97,11 @@ def _epoch(model, optimizer, schedule, pictures, labels, plan: Plan, epoch: int)
 
 
 def crowding(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two penalties on the pooled features (B, U), both blind to the units' scales.
+    """Two penalties on the pooled features (B, U).
 
-    The share of units that an image excites (Hoyer's L1 / L2, 0..1), and the mean squared correlation between units.
+    The share of units that an image excites (Hoyer's L1 / L2 over the root of U, 0..1, the mean over images; blind to the
+    scale of an image), and the squared correlations of a unit with all others (a tenth of their sum, 0..(U - 1) / 10,
+    the mean over units; blind to the scale and mean of every unit).
     Without them the units of the last layer are near copies of each other, and removing some has no consequences.
     """
     norm = features.norm(dim=1) + 1e-6
@@ -131,7 +133,7 @@ def pooled_features(model: SceneNet, pictures: np.ndarray, batch: int = 128) -> 
     model.eval()
     parts = []
     for first in range(0, len(pictures), batch):
-        images = torch.from_numpy(np.asarray(pictures[first : first + batch])).permute(0, 3, 1, 2).float() / 255
+        images = torch.from_numpy(np.array(pictures[first : first + batch])).permute(0, 3, 1, 2).float() / 255
         parts.append(model.pooled(images.contiguous(memory_format=torch.channels_last)))
     return torch.cat(parts)
 

@@ -95,12 +95,12 @@ class Canvas:
 
     def picture(self) -> np.ndarray:
         """The finished picture: uint8, (size, size, 3)."""
-        return np.asarray(self.rgb.resize((self.size, self.size), Image.Resampling.BOX))
+        return np.array(self.rgb.resize((self.size, self.size), Image.Resampling.BOX))  # a copy: PIL's own is read-only
 
     def planes(self) -> tuple[np.ndarray, list[tuple[str, str | None, str | None]]]:
         """Surface ids of every pixel, uint8 (size, size), and the surfaces they stand for (id 1 first)."""
         half = SUPERSAMPLE // 2
-        return np.asarray(self.ids)[half::SUPERSAMPLE, half::SUPERSAMPLE], list(self.surfaces)
+        return np.asarray(self.ids)[half::SUPERSAMPLE, half::SUPERSAMPLE].copy(), list(self.surfaces)
 
 
 class Pen:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unitlens.models.identity import model_digest
 
 if TYPE_CHECKING:
-    from unitlens.dissect.engine import DissectionPlan
+    from unitlens.dissection.engine import DissectionPlan
 
 NUMERICS = 1  # raised whenever the same inputs give other numbers
 NOT_STORED = (

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from unitlens.data.concepts import Concept, Vocabulary
-from unitlens.dissect.labels import best_two, iou_table
+from unitlens.dissection.labels import best_two, iou_table
 from unitlens.errors import AssetError, LayerNotFound, OptionError
 from unitlens.rich import Rich
 from unitlens.store import read_arrays, write_arrays

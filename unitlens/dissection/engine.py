@@ -15,9 +15,9 @@ from PIL import Image
 
 from unitlens.data.concepts import Segmentation
 from unitlens.data.probe import Batch, ProbeSet, check_range
-from unitlens.dissect.halfway import LayerTails, halfway_recipe, packed, unpacked
-from unitlens.dissect.recipe import NOT_STORED, dissection_recipe, unnamed_parts
-from unitlens.dissect.result import Dissection, LayerDissection
+from unitlens.dissection.halfway import LayerTails, halfway_recipe, packed, unpacked
+from unitlens.dissection.recipe import NOT_STORED, dissection_recipe, unnamed_parts
+from unitlens.dissection.result import Dissection, LayerDissection
 from unitlens.errors import DataWarning, LayerError, OptionError, ProbeError
 from unitlens.models.capture import capture
 from unitlens.models.preprocess import Preprocess, as_preprocess

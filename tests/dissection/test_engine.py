@@ -11,7 +11,7 @@ from torch import nn
 
 from unitlens.data.concepts import Vocabulary
 from unitlens.data.probe import ArrayProbe
-from unitlens.dissect.engine import dissect
+from unitlens.dissection.engine import dissect
 from unitlens.errors import DataWarning, LayerError, LayerNotFound, OptionError, ProbeError
 from unitlens.segment.custom import Custom
 
@@ -303,7 +303,7 @@ def test_ctrl_c_loses_nothing_that_was_finished(tmp_path, after, files):
 
 
 def test_save_and_load_is_equality(tmp_path):
-    from unitlens.dissect.result import load
+    from unitlens.dissection.result import load
 
     found = dissect(Net(), ["first", "second"], make_probe(), store=False, show_progress=False)
     assert load(found.save(tmp_path / "result.safetensors")) == found
