@@ -20,7 +20,7 @@ NAMES = [path.relative_to(PACKAGE).as_posix() for path in FILES]
 
 RANK_0 = {"errors", "rich", "store", "progress"}
 CAUSES = {"intervene", "attack", "invert"}
-HOUSE = [RANK_0, {"data"}, {"models"}, {"segment", "stats"}, {"dissect"}, CAUSES, {"display"}]
+HOUSE = [RANK_0, {"data"}, {"models"}, {"segment", "stats"}, {"dissection"}, CAUSES, {"display"}]
 
 
 def _ranks(highest: int) -> set[str]:
@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": _ranks(1),
     "segment": _ranks(2),
     "stats": RANK_0,
-    "dissect": _ranks(3),
+    "dissection": _ranks(3),
     "intervene": _ranks(4),
     "attack": _ranks(4),
     "invert": _ranks(4),
@@ -50,7 +50,7 @@ TENSORS = {"numpy", "safetensors", "torch"}
 THIRD_PARTY: dict[str, set[str]] = {
     **{name: {"numpy", "safetensors"} for name in RANK_0},
     "stats": TENSORS,
-    **{name: TENSORS | {"PIL"} for name in ("data", "models", "segment", "dissect", *CAUSES)},
+    **{name: TENSORS | {"PIL"} for name in ("data", "models", "segment", "dissection", *CAUSES)},
     "display": {"numpy", "PIL", "plotly", "pandas"},
     "widgets": {"numpy", "PIL", "anywidget", "ipywidgets", "traitlets"},
     "lab": set(),
@@ -109,19 +109,19 @@ def imports_of(name: str) -> tuple[str, list[tuple[str, int, bool]]]:
 def test_imports_go_in_one_direction(name: str) -> None:
     module, imports = imports_of(name)
     own = layer_of(module)
-    own = "dissect" if own == "result" else own
+    own = "dissection" if own == "result" else own
     assert own in ALLOWED, f"{name}: a layer that design.md does not know; add it there and here"
     for target, line, _ in imports:
         if target.split(".")[0] == "unitlens" and layer_of(target) != own:
             kind = layer_of(target)
-            allowed = ALLOWED[own] | ({"result"} if "dissect" in ALLOWED[own] | {own} else set())
+            allowed = ALLOWED[own] | ({"result"} if "dissection" in ALLOWED[own] | {own} else set())
             assert kind in allowed, f"{name}:{line} imports {target}; {own} may import {sorted(allowed)}"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "__init__.py"])
 def test_third_party_packages_at_import_time_are_those_of_the_layer(name: str) -> None:
     module, imports = imports_of(name)
-    own = "dissect" if layer_of(module) == "result" else layer_of(module)
+    own = "dissection" if layer_of(module) == "result" else layer_of(module)
     outside = {target.split(".")[0] for target, _, at_import in imports if at_import}
     outside -= set(sys.stdlib_module_names) | {"unitlens", "typing_extensions"}
     assert outside <= THIRD_PARTY[own], f"{name} imports {sorted(outside - THIRD_PARTY[own])} when it is imported"
@@ -132,9 +132,10 @@ def test_the_import_reader_sees_functions_relatives_and_type_checking() -> None:
         "import numpy\nfrom . import errors\nfrom ..data import probe\n"
         "def f():\n    import pandas\nif TYPE_CHECKING:\n    import plotly\n"
     )
-    found = {(name, at_import) for name, _, at_import in imported(ast.parse(source), "unitlens.dissection.engine", False)}
-    assert found == {
-        ("numpy", True), ("unitlens.dissection", True), ("unitlens.data.probe", True), ("pandas", False), ("plotly", False)
+    imports = imported(ast.parse(source), "unitlens.dissection.engine", False)
+    assert {(name, at_import) for name, _, at_import in imports} == {
+        ("numpy", True), ("unitlens.dissection", True), ("unitlens.data.probe", True), ("pandas", False),
+        ("plotly", False),
     }  # fmt: skip
 
 
@@ -177,8 +178,13 @@ print([name for name in unitlens.__all__ if not callable(getattr(unitlens, name)
 """
 
 
+def test_no_module_is_called_like_a_public_name() -> None:
+    """Importing `unitlens.a.b` binds `unitlens.a`: a package `dissect` would shadow the verb, so it is `dissection`."""
+    modules = {name.split("/")[0].removesuffix(".py") for name in NAMES}
+    assert not modules & set(unitlens.__all__)
+
+
 def test_public_names_do_not_depend_on_what_was_imported_before() -> None:
-    """Importing `unitlens.dissection.result` binds the package `unitlens.dissection`; the verb must survive."""
     modules = [imports_of(name)[0] for name in NAMES if not name.startswith(("train/", "cli"))]
     command = [sys.executable, "-c", ORDER, *modules]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)

@@ -1,13 +1,14 @@
 """unitlens: see what single units of a deep network do.
 
-Words. A *unit* is one channel of a layer's output; a *layer* is a module by its dotted name. A *probe set* is the images
-a dissection is measured over; a *segmentation* says which *concepts* (name and *category*: object, part, material, colour)
-each pixel shows. The *quantile* is a level: 0.99 keeps the top 1 % of a unit's pixels; the *threshold* is the activation
-found there. *IoU* is the overlap of the pixels where a unit fires with those of a concept, pooled over the probe set; a
-*detector* is a unit whose best IoU is at least `min_iou`. A *dissection* is the result.
+Words. A *unit* is one channel of a layer's output; a *layer* is a module by its dotted name. A *probe set* is the
+images a dissection is measured over; a *segmentation* says which *concepts* (name and *category*: object, part,
+material, colour) each pixel shows. The *quantile* is a level: 0.99 keeps the top 1 % of a unit's pixels; the
+*threshold* is the activation found there. *IoU* is the overlap of the pixels where a unit fires with those of a
+concept, pooled over the probe set; a *detector* is a unit whose best IoU is at least `min_iou`. A *dissection* is the
+result.
 
-Shapes. B images of a batch, N of a probe set, U units, C concepts, G categories, K label planes, H x W pixels, h x w cells of
-an activation grid.
+Shapes. B images of a batch, N of a probe set, U units, C concepts, G categories, K label planes, H x W pixels, h x w
+cells of an activation grid.
 
 >>> import unitlens as ul
 >>> found = ul.dissect(ul.load_model("scenenet"), "conv5_3", ul.load_probe("scenes", count=36), show_progress=False)

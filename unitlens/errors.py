@@ -17,7 +17,9 @@ class LayerNotFound(UnitLensError, KeyError):
         names = [k for k in known if k]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
         offer = ", ".join(repr(n) for n in near) or "none: the model has no named modules"
-        super().__init__(f"layer {name!r} is not in the model. Nearest names: {offer}. `layers(model)` lists all of them.")
+        super().__init__(
+            f"layer {name!r} is not in the model. Nearest names: {offer}. `layers(model)` lists all of them."
+        )
 
     def __str__(self) -> str:  # KeyError would show the message in quotes
         return str(self.args[0])

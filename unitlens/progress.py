@@ -39,7 +39,8 @@ class Meter:
         left = (self.total - self.done) / rate if rate else 0.0
         share = self.done / self.total if self.total else 1.0
         end = f"{left:.0f} s left" if self.done < self.total else f"{seconds:.1f} s"
-        return f"{self.title}: {share:.0%}, {self.done:,} of {self.total:,} {self.unit}, {rate:,.0f} {self.unit}/s, {end}"
+        done = f"{share:.0%}, {self.done:,} of {self.total:,} {self.unit}"
+        return f"{self.title}: {done}, {rate:,.0f} {self.unit}/s, {end}"
 
     def close(self) -> None:
         pass
@@ -87,7 +88,8 @@ class _NotebookMeter(Meter):
             self._display.update(self._html(self._markup()))
 
     def close(self) -> None:
-        self._display.update(self._html(f'<div style="font:13px system-ui,sans-serif">{html.escape(self.line())}</div>'))
+        text = html.escape(self.line())
+        self._display.update(self._html(f'<div style="font:13px system-ui,sans-serif">{text}</div>'))
 
 
 @contextmanager

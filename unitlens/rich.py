@@ -42,7 +42,8 @@ class Rich:
         for kind in type(self).__mro__:
             if (kind, name) in _views:
                 return _views[kind, name](self, *args, **options)
-        raise UnitLensError(f"{type(self).__name__} has no view {name!r}: import unitlens, which registers the displays")
+        kind_name = type(self).__name__
+        raise UnitLensError(f"{kind_name} has no view {name!r}: import unitlens, which registers the displays")
 
     def _repr_html_(self) -> str:
         page = self.view("html")

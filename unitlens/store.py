@@ -26,7 +26,8 @@ def canonical(recipe: Mapping[str, Any]) -> str:
     try:
         return json.dumps(recipe, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     except (TypeError, ValueError) as error:
-        raise OptionError(f"recipe: every value must be text, a number, a list or a mapping of those; {error}") from error
+        expected = "every value must be text, a number, a list or a mapping of those"
+        raise OptionError(f"recipe: {expected}; {error}") from error
 
 
 def recipe_key(recipe: Mapping[str, Any]) -> str:
@@ -70,10 +71,13 @@ class Store:
                 raise ValueError("it holds another recipe")
             return arrays, header["notes"]
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            warnings.warn(f"stored file {path} cannot be used ({error}); it is computed again", StoreWarning, stacklevel=2)
+            message = f"stored file {path} cannot be used ({error}); it is computed again"
+            warnings.warn(message, StoreWarning, stacklevel=2)
             return None
 
-    def put(self, recipe: Mapping[str, Any], arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None) -> Path:
+    def put(
+        self, recipe: Mapping[str, Any], arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None
+    ) -> Path:
         """Stores arrays (and JSON notes) under a recipe: a temporary file, then a rename."""
         path = self.path(recipe)
         write_arrays(path, arrays, {"recipe": json.loads(canonical(recipe)), "notes": dict(notes or {})})
@@ -90,7 +94,8 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], header: Map
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=".safetensors")
     os.close(handle)
     try:
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, name, metadata={"unitlens": canonical(header)})
+        whole = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+        save_file(whole, name, metadata={"unitlens": canonical(header)})
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
@@ -99,7 +104,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], header: Map
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the JSON header of a file written by `write_arrays`. Raises ValueError for another kind of file."""
+    """Arrays and JSON header of a file written by `write_arrays`. Raises ValueError for another kind of file."""
     with safe_open(str(path), framework="numpy") as file:
         text = (file.metadata() or {}).get("unitlens")
         if text is None:

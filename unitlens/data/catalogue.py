@@ -23,6 +23,7 @@ def load_probe(name: str = "scenes", **options: Any) -> ProbeSet:
 
     if name != "scenes":
         raise OptionError(
-            f"name: the probe sets that ship are 'scenes'; got {name!r}. For your own images use from_folder or from_dataset."
+            f"name: the probe sets that ship are 'scenes'; got {name!r}. "
+            "For your own images use from_folder or from_dataset."
         )
     return SceneProbe(**options)

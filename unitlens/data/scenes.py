@@ -145,7 +145,8 @@ class SceneProbe(ProbeSet):
                 meter.step(CHUNK)
 
     def _recipe(self, chunk: int) -> dict[str, object]:
-        return {"kind": "scenes", "world": WORLD, "seed": self.seed, "size": self.size[0], "chunk": chunk, "scenes": CHUNK}
+        drawn = {"world": WORLD, "seed": self.seed, "size": self.size[0]}
+        return {"kind": "scenes", **drawn, "chunk": chunk, "scenes": CHUNK}
 
     def _render(self, chunk: int) -> dict[str, np.ndarray]:
         first = chunk * CHUNK
@@ -177,7 +178,8 @@ class SceneProbe(ProbeSet):
         scenes = []
         for i in check_index(index, self.count):
             arrays, place = self._chunk(i // CHUNK), i % CHUNK
-            scenes.append(Scene(arrays["pictures"][place], arrays["surface"][place], arrays["surfaces"][place], i % len(CLASSES)))
+            planes = arrays["pictures"][place], arrays["surface"][place], arrays["surfaces"][place]
+            scenes.append(Scene(*planes, i % len(CLASSES)))
         return scenes
 
     def load(self, index: Sequence[int]) -> Batch:

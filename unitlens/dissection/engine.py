@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -54,8 +54,8 @@ def dissect(
     """Finds the concepts that the units of some layers match [paper.md 1.0, 1.1].
 
     A unit fires where its activation, upsampled to the pixel grid, is strictly greater than its threshold t_u; t_u is
-    the unit's (1 - quantile) tail over all pixels of the probe set. Its IoU with a concept is the number of pixels where
-    it fires and the concept is seen, over the number where either is, over all images together.
+    the unit's (1 - quantile) tail over all pixels of the probe set. Its IoU with a concept is the number of pixels
+    where it fires and the concept is seen, over the number where either is, over all images together.
 
     model: any module that takes images (B, 3, H, W); it is run in eval mode, on the device where it is.
     layers: dotted module names (see `layers(model)`), all measured in the same passes.
@@ -76,10 +76,12 @@ def dissect(
     >>> found.frame().columns[:5].tolist()
     ['layer', 'unit', 'concept', 'category', 'iou']
 
-    Raises LayerNotFound, LayerError (a layer without a grid), ProbeError (empty, or images outside [0, 1]), OptionError.
+    Raises LayerNotFound, LayerError (a layer without a grid), ProbeError (empty, images outside [0, 1]), OptionError.
     """
-    plan = _plan(model, layers, probe, segmenter, quantile, min_iou, after_relu, call, preprocess, grid, top, batch_size)
-    label = name or getattr(model, "unitlens_name", type(model).__name__)
+    plan = _plan(
+        model, layers, probe, segmenter, quantile, min_iou, after_relu, call, preprocess, grid, top, batch_size
+    )  # fmt: skip
+    label = name or str(getattr(model, "unitlens_name", type(model).__name__))
     recipe = dissection_recipe(plan)
     unnamed = unnamed_parts(recipe)
     keep = _store(store) if not unnamed else None
@@ -118,7 +120,11 @@ class DissectionPlan:
         return self.grid[0] * self.grid[1]
 
 
-def _plan(model, layers, probe, segmenter, quantile, min_iou, after_relu, call, preprocess, grid, top, batch_size) -> DissectionPlan:
+def _plan(
+    model: torch.nn.Module, layers: str | Sequence[str], probe: ProbeSet, segmenter: Any, quantile: float,
+    min_iou: float, after_relu: bool, call: Any, preprocess: Any, grid: tuple[int, int] | None, top: int,
+    batch_size: int,
+) -> DissectionPlan:  # fmt: skip
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     if not names:
         raise OptionError("layers: expected at least one layer name, got none. `layers(model)` lists them.")
@@ -129,7 +135,8 @@ def _plan(model, layers, probe, segmenter, quantile, min_iou, after_relu, call, 
     if not 0 < quantile < 1:
         raise OptionError(f"quantile: expected a level between 0 and 1 (0.99 keeps the top 1 %), got {quantile}")
     if quantile < 0.5:
-        raise OptionError(f"quantile: {quantile} would keep the top {1 - quantile:.0%} of the pixels; did you mean {1 - quantile:g}?")
+        rest = 1 - quantile
+        raise OptionError(f"quantile: {quantile} would keep the top {rest:.0%} of the pixels; did you mean {rest:g}?")
     if not 0 <= min_iou <= 1:
         raise OptionError(f"min_iou: expected 0..1, got {min_iou}")
     if top < 1 or batch_size < 1:
@@ -224,8 +231,9 @@ class _Run:
             value, index, maps = tops[name].compute()
             centres = geometry[name]
             layers[name] = LayerTails(
-                _numpy(tail.compute()), _numpy(value), _numpy(index), _numpy(maps), _numpy(nonfinite[name]),
-                centres.numbers if centres is not None else None,
+                _numpy(tail.compute()), _numpy(value), _numpy(index),
+                _numpy(cast(torch.Tensor, maps)),  # there are maps: every update above gave some
+                _numpy(nonfinite[name]), centres.numbers if centres is not None else None,
             )  # fmt: skip
         return layers, images
 
@@ -267,14 +275,14 @@ class _Run:
 def _units(name: str, raw: torch.Tensor) -> int:
     if raw.ndim != 4:
         raise LayerError(
-            f"layer {name!r} returns {tuple(raw.shape)}: dissection needs a spatial grid, (images, units, height, width). "
-            "Choose a layer before the pooling or flattening."
+            f"layer {name!r} returns {tuple(raw.shape)}: dissection needs a spatial grid, "
+            "(images, units, height, width). Choose a layer before the pooling or flattening."
         )
     return raw.shape[1]
 
 
 def _cleaned(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | int]:
-    """float32 activations without NaN (which never fire) and infinities (+inf always fires), and how many each unit had."""
+    """float32 activations without NaN (never fires) and infinities (+inf always fires), and how many each unit had."""
     activation = raw.float()
     wrong = ~activation.isfinite()
     if not wrong.any():
@@ -286,8 +294,9 @@ def _warn_nonfinite(nonfinite: Mapping[str, torch.Tensor]) -> None:
     for name, counts in nonfinite.items():
         if counts.any():
             warnings.warn(
-                f"layer {name!r}: {int(counts.sum())} activations of {int((counts > 0).sum())} units were NaN or infinite. "
-                "NaN never fires, +inf always does; `dissection[layer].nonfinite` counts them.", DataWarning, stacklevel=5,
+                f"layer {name!r}: {int(counts.sum())} activations of {int((counts > 0).sum())} units were NaN or "
+                "infinite. NaN never fires, +inf always does; `dissection[layer].nonfinite` counts them.",
+                DataWarning, stacklevel=5,
             )  # fmt: skip
 
 

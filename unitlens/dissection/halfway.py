@@ -39,7 +39,9 @@ def packed(layers: Mapping[str, LayerTails], images: int) -> tuple[dict[str, np.
 def unpacked(arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> tuple[dict[str, LayerTails], int]:
     """The layers, and how many images were measured."""
     layers = {
-        name: LayerTails(*(arrays[f"{name}:{field}"] for field in FIELDS), tuple(geometry) if geometry else None)
+        name: LayerTails(
+            geometry=tuple(geometry) if geometry else None, **{field: arrays[f"{name}:{field}"] for field in FIELDS}
+        )
         for name, geometry in notes["geometry"].items()
     }
     return layers, int(notes["images"])

@@ -20,7 +20,9 @@ def balanced_accuracy(predicted: np.ndarray, true: np.ndarray, classes: int) -> 
     """
     predicted, true = np.asarray(predicted), np.asarray(true)
     if predicted.shape[-1] != true.shape[-1] or true.ndim != 1:
-        raise ShapeMismatch(f"predicted has {predicted.shape[-1]} images, true has shape {true.shape}; expected (N,) and (..., N)")
+        raise ShapeMismatch(
+            f"predicted has {predicted.shape[-1]} images, true has shape {true.shape}; expected (..., N) and (N,)"
+        )
     here = true[:, None] == np.arange(classes)  # (N, classes)
     said = predicted[..., None] == np.arange(classes)  # (..., N, classes)
     with np.errstate(invalid="ignore", divide="ignore"):

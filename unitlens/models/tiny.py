@@ -17,12 +17,15 @@ class SceneNet(nn.Sequential):
     """A VGG-style classifier: conv1_1, relu1_1, ... conv5_3, relu5_3, pool5 (global average), fc.
 
     Takes RGB images in [0, 1], float32 (B, 3, H, W) with H and W from 64 up (trained at 128), and returns class
-    scores (B, classes). The first convolution has stride 2; at 128 pixels the grids of conv1 ... conv5 are 64, 32, 16, 16
-    and 8 cells wide.
+    scores (B, classes). The first convolution has stride 2; at 128 pixels the grids of conv1 ... conv5 are 64, 32, 16,
+    16 and 8 cells wide.
     No ReLU works in place, so that what a convolution returns stays as it was.
 
     `batchnorm=True` adds the normalisations that training uses; `folded()` gives the equal network without them.
     """
+
+    fc: nn.Linear  # set by name, with all the other modules
+    unitlens_name: str  # how displays call it; `load_model` says
 
     def __init__(self, classes: int = 18, *, blocks: tuple[tuple[int, ...], ...] = BLOCKS, batchnorm: bool = False):
         modules: OrderedDict[str, nn.Module] = OrderedDict(center=Center())
@@ -60,9 +63,10 @@ class SceneNet(nn.Sequential):
         for name, module in self.named_children():
             if isinstance(module, nn.BatchNorm2d):
                 conv, target = getattr(self, name.replace("norm", "conv")), getattr(plain, name.replace("norm", "conv"))
-                gain = module.weight / torch.sqrt(module.running_var + module.eps)
+                norm = module.state_dict()
+                gain = norm["weight"] / torch.sqrt(norm["running_var"] + module.eps)
                 target.weight.copy_(conv.weight * gain[:, None, None, None])
-                target.bias.copy_(module.bias - module.running_mean * gain)
+                target.bias.copy_(norm["bias"] - norm["running_mean"] * gain)
         plain.fc.load_state_dict(self.fc.state_dict())
         return plain
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -29,7 +30,10 @@ def load_model(name: str = "scenenet", *, random: bool = False, seed: int = 0) -
     Raises OptionError for an unknown name.
     """
     if name != "scenenet":
-        raise OptionError(f"name: the models that ship are 'scenenet'; got {name!r}. Your own model needs no loader: pass it as it is.")
+        raise OptionError(
+            f"name: the models that ship are 'scenenet'; got {name!r}. "
+            "Your own model needs no loader: pass it as it is."
+        )
     if random:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -42,8 +46,15 @@ def load_model(name: str = "scenenet", *, random: bool = False, seed: int = 0) -
     return model.eval().requires_grad_(False)
 
 
-def model_card(name: str = "scenenet") -> dict:
-    """The numbers of a shipped model's card: accuracy per class, training, effects of removing units."""
+def model_card(name: str = "scenenet") -> dict[str, Any]:
+    """The numbers of a shipped model's card: accuracy per class, training, effects of removing units.
+
+    >>> card = model_card("scenenet")
+    >>> card["name"], card["licence"], len(card["accuracy_per_class"])
+    ('SceneNet', 'MIT', 18)
+
+    Raises OptionError for a model that does not ship.
+    """
     path = WEIGHTS / f"{name}.json"
     if not path.exists():
         raise OptionError(f"name: there is no card for {name!r}; the models that ship are 'scenenet'")
@@ -53,6 +64,8 @@ def model_card(name: str = "scenenet") -> dict:
 def _weights(name: str) -> dict[str, torch.Tensor]:
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
-        raise AssetError(f"{path} is missing: install unitlens again, or rebuild it with `python -m unitlens.train classifier`")
+        raise AssetError(
+            f"{path} is missing: install unitlens again, or rebuild it with `python -m unitlens.train classifier`"
+        )
     with safe_open(str(path), framework="pt") as file:
         return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118

@@ -13,8 +13,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m unitlens.train", description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     classifier = commands.add_parser("classifier", help="SceneNet, from scenes and their class names alone")
-    classifier.add_argument("--work", type=Path, default=Path("unitlens-training/classifier"), help="checkpoints and log")
-    classifier.add_argument("--output", type=Path, default=None, help="folder of the finished files (default: in --work)")
+    work = Path("unitlens-training/classifier")
+    classifier.add_argument("--work", type=Path, default=work, help="checkpoints and log")
+    classifier.add_argument("--output", type=Path, help="folder of the finished files (default: in --work)")
     for field in dataclasses.fields(Plan):
         flag = "--" + field.name.replace("_", "-")
         kind = type(field.default)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from unitlens.data.scenes import SEEDS, WORLD
 from unitlens.data.world.vocabulary import CLASSES
 from unitlens.models.tiny import BLOCKS, SceneNet
-from unitlens.train.card import write_card
+from unitlens.train.card import Sample, write_card
 from unitlens.train.scene_files import rendered_scenes
 
 
@@ -64,14 +64,23 @@ def train_classifier(plan: Plan, work: Path, output: Path) -> Path:
         seconds += time.perf_counter() - start
         accuracy = float((predict(model, val_pictures) == val_labels).mean())
         _log(work / "log.jsonl", epoch=epoch + 1, **losses, held_out_accuracy=accuracy, seconds=round(seconds))
-        state = {"plan": asdict(plan), "world": WORLD, "epoch": epoch + 1, "seconds": seconds, "model": model.state_dict(),
-                 "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
+        state = {"plan": asdict(plan), "world": WORLD, "epoch": epoch + 1, "seconds": seconds,
+                 "model": model.state_dict(), "optimizer": optimizer.state_dict(),
+                 "schedule": schedule.state_dict()}  # fmt: skip
         torch.save(state, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
     return _finish(model, plan, seconds, (pictures, labels), (val_pictures, val_labels), output)
 
 
-def _epoch(model, optimizer, schedule, pictures, labels, plan: Plan, epoch: int) -> dict[str, float]:
+def _epoch(
+    model: SceneNet,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    plan: Plan,
+    epoch: int,
+) -> dict[str, float]:
     model.train()
     generator = torch.Generator().manual_seed(plan.seed * 1000 + epoch)
     order = torch.randperm(plan.images, generator=generator).numpy()
@@ -99,9 +108,9 @@ def _epoch(model, optimizer, schedule, pictures, labels, plan: Plan, epoch: int)
 def crowding(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Two penalties on the pooled features (B, U).
 
-    The share of units that an image excites (Hoyer's L1 / L2 over the root of U, 0..1, the mean over images; blind to the
-    scale of an image), and the squared correlations of a unit with all others (a tenth of their sum, 0..(U - 1) / 10,
-    the mean over units; blind to the scale and mean of every unit).
+    The share of units that an image excites (Hoyer's L1 / L2 over the root of U, 0..1, the mean over images; blind to
+    the scale of an image), and the squared correlations of a unit with all others (a tenth of their sum,
+    0..(U - 1) / 10, the mean over units; blind to the scale and mean of every unit).
     Without them the units of the last layer are near copies of each other, and removing some has no consequences.
     """
     norm = features.norm(dim=1) + 1e-6
@@ -114,7 +123,7 @@ def crowding(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def augmented(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """uint8 (B, H, W, 3) -> float (B, 3, H, W): mirrored at random, shifted by up to 6 %, brightness and contrast moved."""
+    """uint8 (B, H, W, 3) -> float (B, 3, H, W): mirrored at random, shifted by up to 6 %, other light and contrast."""
     images = pictures.permute(0, 3, 1, 2).float() / 255
     count, _, height, width = images.shape
     flip = torch.rand(count, generator=generator) < 0.5
@@ -151,10 +160,12 @@ def _log(path: Path, **entry: object) -> None:
         file.write(line + "\n")
 
 
-def _finish(model: SceneNet, plan: Plan, seconds: float, train, held_out, output: Path) -> Path:
+def _finish(model: SceneNet, plan: Plan, seconds: float, train: Sample, held_out: Sample, output: Path) -> Path:
     half = {name: value.half().contiguous() for name, value in model.folded().state_dict().items()}
     path = output / "scenenet.safetensors"
-    save_file(half, str(path), metadata={"unitlens": json.dumps({"world": WORLD, "plan": asdict(plan), "blocks": BLOCKS})})
+    header = {"world": WORLD, "plan": asdict(plan), "blocks": BLOCKS}
+    save_file(half, str(path), metadata={"unitlens": json.dumps(header)})
+    path.chmod(0o644)  # safetensors writes files that only their owner can read
     shipped = SceneNet(len(CLASSES)).eval()
     shipped.load_state_dict({name: value.float() for name, value in half.items()})
     sample = slice(0, min(len(train[1]), 9_000))

@@ -27,10 +27,13 @@ def rendered_scenes(folder: Path, count: int, seed: int, size: int, workers: int
     done = np.load(done_path) if done_path.exists() else np.zeros(spans, dtype=bool)
     if not path.exists():
         np.lib.format.open_memmap(path, "w+", np.uint8, (count, size, size, 3)).flush()
-    jobs = [(str(path), s, count, seed, size) for s in np.flatnonzero(~done)]
+    jobs = [(str(path), int(s), count, seed, size) for s in np.flatnonzero(~done)]
     if jobs:
         context = multiprocessing.get_context("spawn")
-        with context.Pool(workers or os.cpu_count() or 1) as pool, progress("Drawing scenes", len(jobs) * SPAN) as meter:
+        with (
+            context.Pool(workers or os.cpu_count() or 1) as pool,
+            progress("Drawing scenes", len(jobs) * SPAN) as meter,
+        ):
             for span in pool.imap_unordered(_render_span, jobs):
                 done[span] = True
                 np.save(done_path, done)

@@ -66,57 +66,63 @@ def sailing_boat(pen: Pen, dice: Dice, lit: bool = False, sails: float = 0.8, wa
     pen.rectangle(mast - 0.014, depth, mast + 0.014, tall, (120, 82, 52), "sailing boat", "mast", "wood")
     boom = depth + 0.12
     if set_sails:
-        back, foot = -half * dice.uniform(0.7, 0.95), boom + 0.02
-        main = [
-            (mast - 0.025, foot),
-            (mast - 0.025, tall - 0.04),
-            (mast - 0.1, tall * 0.72),
-            (back * 0.85, foot + 0.2),
-            (back, foot),
-        ]
-        pen.polygon(main, (cloth, mix(cloth, BLACK, 0.14)), "sailing boat", "sail", "fabric")
-        for k in (0.25, 0.5, 0.72):
-            y = foot + (tall - foot) * k
-            pen.line(
-                [(mast - 0.025, y), (mast - 0.025 + (back - mast) * (1 - k) * 0.98, y - 0.01)],
-                0.006,
-                mix(cloth, BLACK, 0.3),
-                "sailing boat",
-                "sail",
-                "fabric",
-            )
-        jib = [
-            (mast + 0.03, foot - 0.02),
-            (mast + 0.02, tall * 0.86),
-            (half * 0.55, tall * 0.4),
-            (half * 0.94, depth + 0.07),
-        ]
-        pen.polygon(jib, (mix(other, BLACK, 0.04), mix(other, BLACK, 0.2)), "sailing boat", "sail", "fabric")
+        _set_sails(pen, cloth, other, mast, tall, half, depth, dice.uniform(0.7, 0.95))
     else:
-        pen.polygon(
-            [(mast, boom - 0.02), (mast, boom + 0.05), (-half * 0.85, boom + 0.03), (-half * 0.85, boom - 0.02)],
-            cloth,
-            "sailing boat",
-            "sail",
-            "fabric",
-        )
+        furled = [(mast, boom - 0.02), (mast, boom + 0.05), (-half * 0.85, boom + 0.03), (-half * 0.85, boom - 0.02)]
+        pen.polygon(furled, cloth, "sailing boat", "sail", "fabric")
     pen.line([(mast, boom), (-half * 0.92, boom - 0.01)], 0.016, (120, 82, 52), "sailing boat", "mast", "wood")
     if dice.chance(0.7):
-        cabin = dice.pick((WHITE, (190, 140, 90), mix(paint, WHITE, 0.6)))
-        x0, x1 = -half * 0.5, half * 0.42
-        pen.polygon(
-            [(x0, depth * 0.8), (x1 + 0.04, depth * 0.8), (x1 - 0.04, depth + 0.08), (x0, depth + 0.08)],
-            cabin,
-            "sailing boat",
-            "cabin",
-            "wood",
-        )
-        for k in range(3):
-            _porthole(pen, "sailing boat", x0 + (x1 - x0) * (0.2 + 0.28 * k), depth + 0.04, 0.02, lit)
+        _cuddy(pen, dice, paint, half, depth, lit)
     _hull(pen, "sailing boat", -half, half, depth, paint, dice.pick(("wood", "plastic")), water)
     if dice.chance(0.5):
         flag = dice.pick(PAINT)
         pen.polygon([(mast, tall), (mast, tall + 0.05), (mast - 0.1, tall + 0.03)], flag, "flag", None, "fabric")
+
+
+def _set_sails(pen: Pen, cloth: Colour, other: Colour, mast: float, tall: float, half: float, depth: float,
+               reach: float) -> None:  # fmt: skip
+    """A mainsail with its battens, `reach` (of the half hull) long at the foot, and a jib of the other cloth."""
+    back, foot = -half * reach, depth + 0.12 + 0.02
+    main = [
+        (mast - 0.025, foot),
+        (mast - 0.025, tall - 0.04),
+        (mast - 0.1, tall * 0.72),
+        (back * 0.85, foot + 0.2),
+        (back, foot),
+    ]
+    pen.polygon(main, (cloth, mix(cloth, BLACK, 0.14)), "sailing boat", "sail", "fabric")
+    for k in (0.25, 0.5, 0.72):
+        y = foot + (tall - foot) * k
+        pen.line(
+            [(mast - 0.025, y), (mast - 0.025 + (back - mast) * (1 - k) * 0.98, y - 0.01)],
+            0.006,
+            mix(cloth, BLACK, 0.3),
+            "sailing boat",
+            "sail",
+            "fabric",
+        )
+    jib = [
+        (mast + 0.03, foot - 0.02),
+        (mast + 0.02, tall * 0.86),
+        (half * 0.55, tall * 0.4),
+        (half * 0.94, depth + 0.07),
+    ]
+    pen.polygon(jib, (mix(other, BLACK, 0.04), mix(other, BLACK, 0.2)), "sailing boat", "sail", "fabric")
+
+
+def _cuddy(pen: Pen, dice: Dice, paint: Colour, half: float, depth: float, lit: bool) -> None:
+    """The low cabin of a sailing boat with its three portholes."""
+    cabin = dice.pick((WHITE, (190, 140, 90), mix(paint, WHITE, 0.6)))
+    x0, x1 = -half * 0.5, half * 0.42
+    pen.polygon(
+        [(x0, depth * 0.8), (x1 + 0.04, depth * 0.8), (x1 - 0.04, depth + 0.08), (x0, depth + 0.08)],
+        cabin,
+        "sailing boat",
+        "cabin",
+        "wood",
+    )
+    for k in range(3):
+        _porthole(pen, "sailing boat", x0 + (x1 - x0) * (0.2 + 0.28 * k), depth + 0.04, 0.02, lit)
 
 
 def _porthole(pen: Pen, thing: str, x: float, y: float, r: float, lit: bool) -> None:

@@ -228,7 +228,7 @@ def shop(pen: Pen, dice: Dice, lit: bool = False, snowy: bool = False, width: fl
     middle, w = -side * half * 0.3, half * 1.2
     pen.polygon(box(middle, low * 0.2, w * 1.06, low * 0.64), look.trim, "shop", "shop front", "wood")
     glass(pen, look, box(middle, low * 0.23, w, low * 0.58), 0.85)
-    for k in range(dice.integer(2, 4)):
+    for _ in range(dice.integer(2, 4)):
         x, size = middle + dice.uniform(-0.4, 0.4) * w, dice.uniform(0.12, 0.26) * low
         pen.polygon(
             box(x, low * 0.23, size * 0.8, size), dice.jitter(dice.pick(AWNINGS), 30), "shop", "shop front", "fabric"

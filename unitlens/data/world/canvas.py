@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -13,6 +14,7 @@ from unitlens.data.world.textures import TEXTURES
 from unitlens.data.world.vocabulary import MATERIALS, OBJECTS, PARTS
 
 Colour = Sequence[float]  # RGB, 0..255
+Paint = Colour | tuple[Colour, Colour]  # two make a gradient, from top to bottom
 Point = tuple[float, float]
 SUPERSAMPLE = 2  # painted at twice the size, then averaged: smooth edges
 
@@ -95,7 +97,8 @@ class Canvas:
 
     def picture(self) -> np.ndarray:
         """The finished picture: uint8, (size, size, 3)."""
-        return np.array(self.rgb.resize((self.size, self.size), Image.Resampling.BOX))  # a copy: PIL's own is read-only
+        small = self.rgb.resize((self.size, self.size), Image.Resampling.BOX)
+        return np.array(small)  # a copy: PIL's own is read-only
 
     def planes(self) -> tuple[np.ndarray, list[tuple[str, str | None, str | None]]]:
         """Surface ids of every pixel, uint8 (size, size), and the surfaces they stand for (id 1 first)."""
@@ -109,7 +112,9 @@ class Pen:
     `haze` = (colour, amount 0..1) fades what the pen draws, as distance does.
     """
 
-    def __init__(self, canvas: Canvas, origin: Point, right: Point, down: Point, haze: tuple[Colour, float] | None = None):
+    def __init__(
+        self, canvas: Canvas, origin: Point, right: Point, down: Point, haze: tuple[Colour, float] | None = None
+    ):
         self.canvas, self.origin, self.right, self.down, self.haze = canvas, origin, right, down, haze
 
     @property
@@ -142,7 +147,7 @@ class Pen:
     def polygon(
         self,
         points: Sequence[Point],
-        colour: Colour | tuple[Colour, Colour],
+        colour: Paint,
         thing: str,
         part: str | None = None,
         material: str | None = None,
@@ -151,23 +156,23 @@ class Pen:
     ) -> None:
         """Fills a polygon. Two colours make a gradient from its top to its bottom in the picture."""
         side = self.canvas.side
-        shift = self.canvas.dice.uniform() if texture else 0.0  # drawn even off the picture: all sizes see the same dice
+        # drawn even off the picture, so that all sizes see the same dice
+        shift = self.canvas.dice.uniform() if texture else 0.0
         xy = self._pixels(points)
         left, top = (max(0, math.floor(min(c))) for c in zip(*xy, strict=True))
         right, bottom = (min(side, math.ceil(max(c)) + 1) for c in zip(*xy, strict=True))
         if left >= right or top >= bottom:
             return
         surface = self.canvas.surface(thing, part, material)
-        gradient = not isinstance(colour[0], (int, float))
-        if not gradient and texture is None:
-            ImageDraw.Draw(self.canvas.rgb).polygon(xy, fill=_ink(self._far(colour)))
+        first, last = _ends(colour)
+        if last is None and texture is None:
+            ImageDraw.Draw(self.canvas.rgb).polygon(xy, fill=_ink(self._far(first)))
             ImageDraw.Draw(self.canvas.ids).polygon(xy, fill=surface)
             return
         box = (left, top, right, bottom)
         mask = Image.new("L", (right - left, bottom - top), 0)
         ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in xy], fill=255)
-        first, last = colour if gradient else (colour, colour)
-        patch = self._patch(box, self._far(first), self._far(last), texture, shift)
+        patch = self._patch(box, self._far(first), self._far(first if last is None else last), texture, shift)
         self.canvas.rgb.paste(patch, box, mask)
         self.canvas.ids.paste(surface, box, mask)
 
@@ -195,19 +200,23 @@ class Pen:
             rgb = np.broadcast_to(base, (bottom - top, right - left, 3))
         else:
             strength = 1.0 if self.haze is None else 1 - self.haze[1]
-            pattern = TEXTURES[texture](*np.broadcast_arrays(u, v), shift)  # (H, W)
+            u, v = np.broadcast_arrays(u, v)  # (H, W)
+            pattern = TEXTURES[texture](u, v, shift)  # (H, W)
             rgb = base * (1 + strength * (pattern - 1))[..., None]
         return Image.fromarray(np.rint(rgb.clip(0, 255)).astype(np.uint8))
 
-    def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour, thing, part=None, material=None, *, texture=None):
+    def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour: Paint, thing: str, part: str | None = None,
+                  material: str | None = None, *, texture: str | None = None) -> None:  # fmt: skip
         """Fills the rectangle between two corners."""
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, thing, part, material, texture=texture)
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, colour, thing, part=None, material=None, *, texture=None):
+    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Paint, thing: str, part: str | None = None,
+                material: str | None = None, *, texture: str | None = None) -> None:  # fmt: skip
         """Fills an ellipse with its centre at (x, y)."""
         self.polygon(_oval(x, y, rx, ry), colour, thing, part, material, texture=texture)
 
-    def line(self, points: Sequence[Point], width: float, colour, thing, part=None, material=None, *, texture=None):
+    def line(self, points: Sequence[Point], width: float, colour: Paint, thing: str, part: str | None = None,
+             material: str | None = None, *, texture: str | None = None) -> None:  # fmt: skip
         """A stroke of the given width (in the pen's units) along the points."""
         for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
             length = math.hypot(x1 - x0, y1 - y0) or 1.0
@@ -215,8 +224,9 @@ class Pen:
             corners = [(x0 + ox, y0 + oy), (x1 + ox, y1 + oy), (x1 - ox, y1 - oy), (x0 - ox, y0 - oy)]
             self.polygon(corners, colour, thing, part, material, texture=texture)
 
-    def blob(self, x: float, y: float, rx: float, ry: float, colour, thing, part=None, material=None, *,
-             texture=None, lumps: int = 7, depth: float = 0.15):  # fmt: skip
+    def blob(self, x: float, y: float, rx: float, ry: float, colour: Paint, thing: str, part: str | None = None,
+             material: str | None = None, *, texture: str | None = None, lumps: int = 7,
+             depth: float = 0.15) -> None:  # fmt: skip
         """A round shape with a lumpy edge: crowns, clouds, bushes, rocks."""
         dice = self.canvas.dice
         waves = [(dice.integer(2, lumps), dice.uniform(0, 6.283), dice.uniform(0.4, 1)) for _ in range(3)]
@@ -233,6 +243,14 @@ def mix(a: Colour, b: Colour, share: float) -> tuple[float, float, float]:
     """The colour that lies `share` of the way from a to b."""
     r, g, bl = (x + (y - x) * share for x, y in zip(a, b, strict=True))
     return r, g, bl
+
+
+def _ends(paint: Paint) -> tuple[Colour, Colour | None]:
+    """The colours of a gradient, or one colour and None."""
+    if isinstance(paint[0], (int, float)):
+        return cast(Colour, paint), None
+    first, last = cast(tuple[Colour, Colour], paint)
+    return first, last
 
 
 def _ink(colour: Colour) -> tuple[int, int, int]:

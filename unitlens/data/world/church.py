@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from unitlens.data.world.canvas import Pen, mix
+from unitlens.data.world.canvas import Colour, Pen, mix
 from unitlens.data.world.dice import Dice
 from unitlens.data.world.masonry import BLACK, Look, arched, box, door, facade, glass, look_for, roof
 
@@ -135,7 +135,7 @@ def _two_towers(pen: Pen, dice: Dice, look: Look) -> None:
     portal(pen, look, 0, 0.15, 0.24, pointed)
 
 
-def _metal(look: Look, dice: Dice):
+def _metal(look: Look, dice: Dice) -> tuple[Colour, Colour]:
     colour = dice.jitter(dice.pick(COPPER), 12)
     return (
         ((250, 252, 255), (200, 214, 232))

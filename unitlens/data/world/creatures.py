@@ -167,6 +167,11 @@ def cow(pen: Pen, dice: Dice) -> None:
         for x, y, r in ((-0.38, 0.68, 0.15), (0.05, 0.66, 0.16), (0.34, 0.74, 0.10)):
             pen.blob(x + dice.uniform(-0.06, 0.06), y, r, r * 0.8, spot, "cow", "body", "fur", depth=0.3)
     head = pen.at(0.60, 0.34, 1.0, lean=-0.5) if grazing else pen.at(0.64, 0.86, 1.0)
+    _cow_head(head, coat, shade, spot, grazing)
+
+
+def _cow_head(head: Pen, coat: Colour, shade: Colour, spot: Colour, grazing: bool) -> None:
+    """Neck, head, muzzle, eye, ear and horn around the pen's origin."""
     head.polygon(
         [(-0.22, 0.06), (-0.04, 0.10), (0.0, -0.16), (-0.2, -0.34)]
         if not grazing

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unitlens.data.world.canvas import Colour, Pen, mix
+from unitlens.data.world.canvas import Colour, Pen, Point, mix
 from unitlens.data.world.dice import Dice
 
 LIT = (255, 226, 138)  # the colour of lit glass, which nothing else has; see town.shine
@@ -45,7 +46,9 @@ class Look:
     panes: int
 
 
-def look_for(thing: str, dice: Dice, lit: bool = False, snowy: bool = False, weights=(6, 3, 2, 2)) -> Look:
+def look_for(
+    thing: str, dice: Dice, lit: bool = False, snowy: bool = False, weights: Sequence[float] = (6, 3, 2, 2)
+) -> Look:
     """The dice choose walls (weights: plaster, brick, stone, wood), roof, doors and windows."""
     material, texture, colours = dice.pick(WALLS, weights)
     trim = dice.pick((WHITE, (236, 228, 208), (90, 66, 50), (60, 66, 72)), (5, 3, 1, 1))
@@ -69,14 +72,14 @@ def arched(x: float, y: float, w: float, h: float, pointed: bool = False) -> lis
     return [(x - r, y), (x + r, y), *top]
 
 
-def facade(pen: Pen, look: Look, points, part: str = "facade", dark: float = 1.0) -> None:
+def facade(pen: Pen, look: Look, points: Sequence[Point], part: str = "facade", dark: float = 1.0) -> None:
     """A wall."""
     low, high = (tuple(c * dark * k for c in look.wall) for k in (0.86, 1.04))
     seen = max(y for _, y in points) * pen.unit > 0.2  # far walls are plain
     pen.polygon(points, (high, low), look.thing, part, look.material, texture=look.texture if seen else None)
 
 
-def roof(pen: Pen, look: Look, points, dark: float = 1.0, part: str = "roof") -> None:
+def roof(pen: Pen, look: Look, points: Sequence[Point], dark: float = 1.0, part: str = "roof") -> None:
     """A roof of tiles, or of snow."""
     if look.snowy:
         pen.polygon(points, ((250, 252, 255), (214, 224, 240)), look.thing, part, "snow")
@@ -93,7 +96,7 @@ def roof(pen: Pen, look: Look, points, dark: float = 1.0, part: str = "roof") ->
     )
 
 
-def glass(pen: Pen, look: Look, points, share: float = 0.55) -> None:
+def glass(pen: Pen, look: Look, points: Sequence[Point], share: float = 0.55) -> None:
     """A pane: blue by day, in lit houses mostly bright."""
     if look.lit and pen.canvas.dice.chance(share):
         shining(pen).polygon(points, LIT, look.thing, "window", "glass")

@@ -37,10 +37,20 @@ def tree(pen: Pen, dice: Dice, season: str = "summer", kind: str | None = None) 
         bare_tree(pen, dice, snowy=dice.chance(0.5))
         return
     kind = kind or dice.pick(tuple(SHAPES), (0.36, 0.2, 0.14, 0.16, 0.14))
-    puffs, rx, ry, middle, stem, width = SHAPES[kind]
+    _, rx, ry, middle, stem, width = SHAPES[kind]
     palette = "blossom" if season == "spring" and dice.chance(0.35) else season
     leaf, birch = dice.jitter(dice.pick(LEAVES[palette]), 14), kind == "airy" and dice.chance(0.7)
     _trunk(pen, dice, stem, width * dice.uniform(0.8, 1.25), birch)
+    _crown(pen, dice, leaf, kind)
+    if dice.chance(0.15) and palette == "summer":
+        for _ in range(8):  # fruit
+            x, y = dice.uniform(-0.7, 0.7) * rx, middle + dice.uniform(-0.7, 0.7) * ry
+            pen.ellipse(x, y, 0.018, 0.018, (214, 60, 50), "tree", "crown", "foliage")
+
+
+def _crown(pen: Pen, dice: Dice, leaf: Colour, kind: str) -> None:
+    """A dark mass with lighter puffs of leaves before it; the higher a puff, the lighter."""
+    puffs, rx, ry, middle, _, _ = SHAPES[kind]
     dark, light = mix(leaf, (16, 40, 52), 0.42), mix(leaf, (255, 244, 150), 0.24)
     big, coarse = "leaves" if _close(pen) > 0.34 else None, _close(pen) < 0.25
     if coarse:
@@ -76,10 +86,6 @@ def tree(pen: Pen, dice: Dice, season: str = "summer", kind: str | None = None) 
             depth=0.13,
             texture=big if k % 3 == 1 else None,
         )
-    if dice.chance(0.15) and palette == "summer":
-        for _ in range(8):  # fruit
-            x, y = dice.uniform(-0.7, 0.7) * rx, middle + dice.uniform(-0.7, 0.7) * ry
-            pen.ellipse(x, y, 0.018, 0.018, (214, 60, 50), "tree", "crown", "foliage")
 
 
 def far_tree(pen: Pen, dice: Dice, season: str) -> None:
@@ -323,7 +329,7 @@ def cactus(pen: Pen, dice: Dice) -> None:
 
 def rock(pen: Pen, dice: Dice, *, red: bool = False, snowy: bool = False) -> None:
     """A boulder with a lit top and a shaded side."""
-    stone = (190, 124, 88) if red else dice.pick(((142, 140, 138), (160, 148, 132), (120, 124, 132)))
+    stone: Colour = (190, 124, 88) if red else dice.pick(((142, 140, 138), (160, 148, 132), (120, 124, 132)))
     stone = dice.jitter(stone, 12)
     w = dice.uniform(0.6, 1.0)
     ring = [(-w, 0), (-w * 0.95, 0.35), (-w * 0.6, 0.8), (-0.1, 1.0), (w * 0.5, 0.85), (w * 0.9, 0.4), (w, 0)]

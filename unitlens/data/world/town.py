@@ -11,6 +11,120 @@ from unitlens.data.world.masonry import BLACK, WHITE
 from unitlens.data.world.townscape import Town, band, markings, platform, rails, station
 from unitlens.data.world.vehicles import train
 
+# What may stand where: name -> (chance that there are any, fewest, most). The names are those of townscape.THINGS.
+Chances = dict[str, tuple[float, int, int]]
+ON_THE_SHORE: Chances = {
+    "lighthouse": (0.42, 1, 1),
+    "tower": (0.1, 1, 1),
+    "church": (0.12, 1, 1),
+    "windmill": (0.06, 1, 1),
+    "tree": (0.35, 1, 3),
+    "person": (0.25, 1, 2),
+    "car": (0.1, 1, 1),
+}
+ON_THE_QUAY: Chances = {
+    "lamp": (0.5, 1, 2),
+    "crate": (0.45, 2, 5),
+    "person": (0.6, 1, 3),
+    "bench": (0.22, 1, 1),
+    "flag": (0.25, 1, 2),
+    "palm": (0.12, 1, 2),
+    "umbrella": (0.1, 1, 2),
+    "stall": (0.08, 1, 1),
+    "car": (0.1, 1, 1),
+    "dog": (0.12, 1, 1),
+    "truck": (0.06, 1, 1),
+    "bicycle": (0.1, 1, 1),
+}
+ON_THE_PAVEMENT: Chances = {
+    "tree": (0.5, 1, 4),
+    "lamp": (0.6, 1, 3),
+    "person": (0.6, 1, 4),
+    "bench": (0.15, 1, 1),
+    "sign": (0.35, 1, 2),
+    "bush": (0.2, 1, 2),
+    "stall": (0.07, 1, 1),
+    "lights": (0.22, 1, 1),
+    "bicycle": (0.18, 1, 1),
+}
+ON_THE_ROAD: Chances = {"person": (0.25, 1, 2), "bicycle": (0.25, 1, 1), "tractor": (0.03, 1, 1), "dog": (0.08, 1, 1)}
+ACROSS_THE_ROAD: Chances = {
+    "tree": (0.18, 1, 1),
+    "lamp": (0.3, 1, 1),
+    "lights": (0.25, 1, 1),
+    "person": (0.35, 1, 2),
+    "bush": (0.15, 1, 2),
+    "flowers": (0.15, 1, 2),
+}
+BY_THE_CHURCH: Chances = {
+    "tree": (0.5, 1, 2),
+    "conifer": (0.2, 1, 2),
+    "bush": (0.3, 1, 3),
+    "person": (0.3, 1, 3),
+    "lamp": (0.25, 1, 2),
+    "tower": (0.06, 1, 1),
+}
+ON_THE_SQUARE: Chances = {
+    "statue": (0.35, 1, 1),
+    "fountain": (0.28, 1, 1),
+    "bench": (0.4, 1, 2),
+    "person": (0.6, 1, 4),
+    "flowers": (0.35, 1, 3),
+    "lamp": (0.25, 1, 1),
+    "stall": (0.1, 1, 2),
+    "car": (0.16, 1, 1),
+    "dog": (0.12, 1, 1),
+    "bicycle": (0.1, 1, 1),
+    "umbrella": (0.06, 1, 2),
+    "tree": (0.2, 1, 1),
+}
+ON_THE_PLATFORM: Chances = {
+    "person": (0.65, 1, 4),
+    "bench": (0.5, 1, 2),
+    "lamp": (0.5, 1, 3),
+    "sign": (0.4, 1, 2),
+    "crate": (0.15, 1, 3),
+    "flowers": (0.12, 1, 1),
+    "stall": (0.05, 1, 1),
+}
+NEAR_PLATFORM: Chances = {
+    "person": (0.5, 1, 3),
+    "bench": (0.3, 1, 1),
+    "lamp": (0.3, 1, 1),
+    "sign": (0.2, 1, 1),
+    "bush": (0.12, 1, 2),
+    "car": (0.1, 1, 1),
+    "bicycle": (0.12, 1, 1),
+    "dog": (0.08, 1, 1),
+    "crate": (0.12, 1, 3),
+}
+BEHIND_THE_STALLS: Chances = {
+    "tree": (0.4, 1, 3),
+    "tower": (0.1, 1, 1),
+    "lamp": (0.3, 1, 2),
+    "truck": (0.12, 1, 1),
+    "car": (0.1, 1, 1),
+    "palm": (0.06, 1, 2),
+}
+AMONG_THE_STALLS: Chances = {
+    "person": (0.9, 2, 6),
+    "crate": (0.6, 2, 6),
+    "umbrella": (0.15, 1, 2),
+    "fountain": (0.12, 1, 1),
+    "statue": (0.08, 1, 1),
+    "flowers": (0.2, 1, 2),
+    "dog": (0.15, 1, 1),
+    "bicycle": (0.12, 1, 1),
+    "bench": (0.12, 1, 1),
+    "sign": (0.1, 1, 1),
+}
+# What a street is like: name -> weights of the houses in its row.
+MOODS: dict[str, dict[str, float]] = {
+    "terrace": {"building": 5, "shop": 1, "house": 0.4},
+    "village": {"house": 4, "building": 0.6, "shop": 0.5},
+    "shops": {"shop": 4, "building": 2},
+}
+
 
 def harbour(canvas: Canvas, dice: Dice) -> None:
     """Boats at a quay, houses behind them; sometimes only half of that."""
@@ -26,19 +140,7 @@ def harbour(canvas: Canvas, dice: Dice) -> None:
             left=dice.pick((-0.1, 0.2, 0.45)),
             right=dice.pick((1.1, 1.1, 0.6)),
         )
-    town.scatter(
-        {
-            "lighthouse": (0.42, 1, 1),
-            "tower": (0.1, 1, 1),
-            "church": (0.12, 1, 1),
-            "windmill": (0.06, 1, 1),
-            "tree": (0.35, 1, 3),
-            "person": (0.25, 1, 2),
-            "car": (0.1, 1, 1),
-        },
-        base - 0.002,
-        base + 0.012,
-    )
+    town.scatter(ON_THE_SHORE, base - 0.002, base + 0.012)
     shore = base + 0.022
     town.later(shore, lambda: _basin(town, shore, quay))
     low = min(quay - 0.03, 0.97)
@@ -49,21 +151,7 @@ def harbour(canvas: Canvas, dice: Dice) -> None:
         town.later(y, lambda: street.pier(town.pen(x, y, 0.6, flip=flip), dice))
     if quay < 1:
         town.later(quay, lambda: _quay(town, quay))
-        near = {
-            "lamp": (0.5, 1, 2),
-            "crate": (0.45, 2, 5),
-            "person": (0.6, 1, 3),
-            "bench": (0.22, 1, 1),
-            "flag": (0.25, 1, 2),
-            "palm": (0.12, 1, 2),
-            "umbrella": (0.1, 1, 2),
-            "stall": (0.08, 1, 1),
-            "car": (0.1, 1, 1),
-            "dog": (0.12, 1, 1),
-            "truck": (0.06, 1, 1),
-            "bicycle": (0.1, 1, 1),
-        }
-        town.scatter(near, quay + 0.03, 0.99)
+        town.scatter(ON_THE_QUAY, quay + 0.03, 0.99)
         if dice.chance(0.2):
             town.later(quay + 0.012, lambda: street.fence(town.out, quay + 0.012, 0.07))
     town.draw()
@@ -95,50 +183,19 @@ def street_scene(canvas: Canvas, dice: Dice) -> None:
     edge = dice.uniform(0.86, 1.1)
     town.ground({"pavement": 5, "cobbles": 2, "grass": 1.5}, base - 0.01, walk + 0.01)
     mood = dice.pick(("terrace", "village", "shops"), (4, 2.5, 2.5))
-    weights = {
-        "terrace": {"building": 5, "shop": 1, "house": 0.4},
-        "village": {"house": 4, "building": 0.6, "shop": 0.5},
-        "shops": {"shop": 4, "building": 2},
-    }[mood]
-    town.row(base, weights, gap=0.35 if mood == "village" else 0.07, floors=dice.uniform(0.9, 1.4))
+    town.row(base, MOODS[mood], gap=0.35 if mood == "village" else 0.07, floors=dice.uniform(0.9, 1.4))
     if dice.chance(0.1):
         town.put("church", dice.uniform(0.1, 0.9), base - 0.004, 0.8)
     town.later(walk, lambda: _road(town, walk, min(edge, 1.0)))
-    town.scatter(
-        {
-            "tree": (0.5, 1, 4),
-            "lamp": (0.6, 1, 3),
-            "person": (0.6, 1, 4),
-            "bench": (0.15, 1, 1),
-            "sign": (0.35, 1, 2),
-            "bush": (0.2, 1, 2),
-            "stall": (0.07, 1, 1),
-            "lights": (0.22, 1, 1),
-            "bicycle": (0.18, 1, 1),
-        },
-        base + 0.012,
-        walk - 0.004,
-    )
+    town.scatter(ON_THE_PAVEMENT, base + 0.012, walk - 0.004)
     low = min(edge, 1.02) - 0.02
     if dice.chance(0.88):
         kinds = dice.shuffled(("car", "car", "car", "bus", "truck", "car"))[: dice.integer(1, 3)]
         for k, kind in enumerate(kinds):
             town.put(kind, (k + dice.uniform(0.15, 0.85)) / len(kinds), dice.uniform(walk + 0.04, low))
-    town.scatter(
-        {"person": (0.25, 1, 2), "bicycle": (0.25, 1, 1), "tractor": (0.03, 1, 1), "dog": (0.08, 1, 1)},
-        walk + 0.04,
-        low,
-    )
+    town.scatter(ON_THE_ROAD, walk + 0.04, low)
     if edge < 1:
-        near = {
-            "tree": (0.18, 1, 1),
-            "lamp": (0.3, 1, 1),
-            "lights": (0.25, 1, 1),
-            "person": (0.35, 1, 2),
-            "bush": (0.15, 1, 2),
-            "flowers": (0.15, 1, 2),
-        }
-        town.scatter(near, edge + 0.03, 1.02)
+        town.scatter(ACROSS_THE_ROAD, edge + 0.03, 1.02)
     town.draw()
 
 
@@ -174,30 +231,8 @@ def church_square(canvas: Canvas, dice: Dice) -> None:
         town.put("church", x, base + 0.01, dice.uniform(0.85, 1.35))
     if dice.chance(0.18):
         town.later(base + 0.03, lambda: street.fence(town.out, base + 0.03, town.unit(base) * 0.6))
-    low = {
-        "tree": (0.5, 1, 2),
-        "conifer": (0.2, 1, 2),
-        "bush": (0.3, 1, 3),
-        "person": (0.3, 1, 3),
-        "lamp": (0.25, 1, 2),
-        "tower": (0.06, 1, 1),
-    }
-    town.scatter(low, base + 0.01, base + 0.05)
-    near = {
-        "statue": (0.35, 1, 1),
-        "fountain": (0.28, 1, 1),
-        "bench": (0.4, 1, 2),
-        "person": (0.6, 1, 4),
-        "flowers": (0.35, 1, 3),
-        "lamp": (0.25, 1, 1),
-        "stall": (0.1, 1, 2),
-        "car": (0.16, 1, 1),
-        "dog": (0.12, 1, 1),
-        "bicycle": (0.1, 1, 1),
-        "umbrella": (0.06, 1, 2),
-        "tree": (0.2, 1, 1),
-    }
-    town.scatter(near, base + 0.1, 1.02)
+    town.scatter(BY_THE_CHURCH, base + 0.01, base + 0.05)
+    town.scatter(ON_THE_SQUARE, base + 0.1, 1.02)
     town.draw()
 
 
@@ -218,19 +253,7 @@ def railway_station(canvas: Canvas, dice: Dice) -> None:
         town.row(base - 0.005, {"building": 2, "house": 2, "shop": 0.5}, gap=0.5, left=dice.pick((-0.1, 0.55)))
     has_rails = has_rails or not has_platform
     town.scatter({"tree": (0.4, 1, 3), "church": (0.09, 1, 1), "tower": (0.12, 1, 1)}, base - 0.012, base - 0.006)
-    town.scatter(
-        {
-            "person": (0.65, 1, 4),
-            "bench": (0.5, 1, 2),
-            "lamp": (0.5, 1, 3),
-            "sign": (0.4, 1, 2),
-            "crate": (0.15, 1, 3),
-            "flowers": (0.12, 1, 1),
-            "stall": (0.05, 1, 1),
-        },
-        base + 0.02,
-        edge - 0.04,
-    )
+    town.scatter(ON_THE_PLATFORM, base + 0.02, edge - 0.04)
     gauge = dice.uniform(0.022, 0.034)
     if has_rails:
         town.later(edge, lambda: rails(town, bed, gauge))
@@ -246,21 +269,7 @@ def railway_station(canvas: Canvas, dice: Dice) -> None:
             (platform, lambda t, a, b: band(t, "road", a, b), lambda t, a, b: band(t, "grass", a, b)), (6, 1, 1.5)
         )
         town.later(top, lambda: front(town, top, 1.0))
-        town.scatter(
-            {
-                "person": (0.5, 1, 3),
-                "bench": (0.3, 1, 1),
-                "lamp": (0.3, 1, 1),
-                "sign": (0.2, 1, 1),
-                "bush": (0.12, 1, 2),
-                "car": (0.1, 1, 1),
-                "bicycle": (0.12, 1, 1),
-                "dog": (0.08, 1, 1),
-                "crate": (0.12, 1, 3),
-            },
-            top + 0.05,
-            1.02,
-        )
+        town.scatter(NEAR_PLATFORM, top + 0.05, 1.02)
     town.draw()
 
 
@@ -273,18 +282,7 @@ def market(canvas: Canvas, dice: Dice) -> None:
         town.row(base, {"building": 3, "shop": 2, "house": 1.5}, gap=dice.pick((0.05, 0.4)))
     if dice.chance(0.15):
         town.put("church", dice.uniform(0.1, 0.9), base + 0.004, 0.85)
-    town.scatter(
-        {
-            "tree": (0.4, 1, 3),
-            "tower": (0.1, 1, 1),
-            "lamp": (0.3, 1, 2),
-            "truck": (0.12, 1, 1),
-            "car": (0.1, 1, 1),
-            "palm": (0.06, 1, 2),
-        },
-        base + 0.005,
-        base + 0.03,
-    )
+    town.scatter(BEHIND_THE_STALLS, base + 0.005, base + 0.03)
     kinds = dice.pick(((6, 1, 0.4), (0, 3, 1)), (0.93, 0.07))
     for _ in range(2 if dice.chance(0.6) else 1):
         y, count = dice.uniform(base + 0.08, 0.97), dice.integer(2, 4)
@@ -296,22 +294,7 @@ def market(canvas: Canvas, dice: Dice) -> None:
                     start + (k + 0.5) * town.unit(y) * 2.9,
                     y + dice.uniform(-0.01, 0.01),
                 )
-    town.scatter(
-        {
-            "person": (0.9, 2, 6),
-            "crate": (0.6, 2, 6),
-            "umbrella": (0.15, 1, 2),
-            "fountain": (0.12, 1, 1),
-            "statue": (0.08, 1, 1),
-            "flowers": (0.2, 1, 2),
-            "dog": (0.15, 1, 1),
-            "bicycle": (0.12, 1, 1),
-            "bench": (0.12, 1, 1),
-            "sign": (0.1, 1, 1),
-        },
-        base + 0.07,
-        1.02,
-    )
+    town.scatter(AMONG_THE_STALLS, base + 0.07, 1.02)
     town.draw()
 
 

@@ -11,7 +11,7 @@ from unitlens.data.world import land, street
 from unitlens.data.world.atmosphere import Outdoors
 from unitlens.data.world.boats import rowing_boat, sailing_boat, ship
 from unitlens.data.world.buildings import barn, building, house, hut, lighthouse, shop, tower, windmill
-from unitlens.data.world.canvas import Canvas, Pen, mix
+from unitlens.data.world.canvas import Canvas, Colour, Pen, mix
 from unitlens.data.world.church import church
 from unitlens.data.world.creatures import bird, dog, person
 from unitlens.data.world.dice import Dice
@@ -179,7 +179,7 @@ class Town:
         before = np.asarray(self.canvas.rgb)
         self.out.finish()
         if self.lit:
-            mask = Image.fromarray(((before == np.array(LIT, np.uint8)).all(-1) * np.uint8(210)))
+            mask = Image.fromarray((before == np.array(LIT, np.uint8)).all(-1) * np.uint8(210))
             self.canvas.rgb.paste(LIT, (0, 0), mask)
 
 
@@ -270,37 +270,50 @@ def station(town: Town, x: float, y: float) -> None:
     def job() -> None:
         pen, ink = town.pen(x, y, 2.0, flip=False), dice.jitter(dice.pick(AWNINGS), 16)
         if canopy:
-            for k in range(5):
-                pen.rectangle(
-                    half * (-0.9 + 0.45 * k) - 0.025,
-                    -0.06,
-                    half * (-0.9 + 0.45 * k) + 0.025,
-                    0.78,
-                    mix(ink, BLACK, 0.4),
-                    "awning",
-                    "pole",
-                    "metal",
-                )
-            roofline = [(-half, 0.74), (half, 0.74), (half * 0.94, 1.0), (-half * 0.94, 1.0)]
-            pen.polygon(roofline, (mix(ink, WHITE, 0.25), ink), "awning", "canopy", "metal")
-            for k in range(16):
-                pen.polygon(
-                    arched(-half + half * (k + 0.5) / 8, 0.76, half / 9, -0.07),
-                    mix(ink, WHITE, 0.4),
-                    "awning",
-                    "canopy",
-                    "wood",
-                )
+            _canopy(pen, ink, half)
         if dice.chance(0.75):
-            cy = 1.28
-            pen.ellipse(0, cy, 0.23, 0.23, (60, 56, 54), "clock", "frame", "metal")
-            pen.ellipse(0, cy, 0.19, 0.19, (250, 246, 230), "clock", "face", "metal")
-            pen.line(
-                [(0.0, cy + 0.15), (0, cy), (dice.uniform(-0.1, 0.1), cy - 0.07)], 0.03, BLACK, "clock", "face", "metal"
-            )
+            _clock(pen, dice)
         if dice.chance(0.6):
-            pen.polygon(box(half * 0.5, 1.02, 0.9, 0.18), (40, 70, 120), "sign", "face", "metal")
-            for k in range(5):
-                pen.polygon(box(half * 0.5 - 0.3 + 0.15 * k, 1.07, 0.09, 0.08), WHITE, "sign", "face", "metal")
+            _name_board(pen, half * 0.5)
 
     town.later(y + 0.002, job)
+
+
+def _canopy(pen: Pen, ink: Colour, half: float) -> None:
+    """Posts, a roof and its wooden fringe, `half` to each side of the pen."""
+    for k in range(5):
+        pen.rectangle(
+            half * (-0.9 + 0.45 * k) - 0.025,
+            -0.06,
+            half * (-0.9 + 0.45 * k) + 0.025,
+            0.78,
+            mix(ink, BLACK, 0.4),
+            "awning",
+            "pole",
+            "metal",
+        )
+    roofline = [(-half, 0.74), (half, 0.74), (half * 0.94, 1.0), (-half * 0.94, 1.0)]
+    pen.polygon(roofline, (mix(ink, WHITE, 0.25), ink), "awning", "canopy", "metal")
+    for k in range(16):
+        pen.polygon(
+            arched(-half + half * (k + 0.5) / 8, 0.76, half / 9, -0.07),
+            mix(ink, WHITE, 0.4),
+            "awning",
+            "canopy",
+            "wood",
+        )
+
+
+def _clock(pen: Pen, dice: Dice) -> None:
+    cy = 1.28
+    pen.ellipse(0, cy, 0.23, 0.23, (60, 56, 54), "clock", "frame", "metal")
+    pen.ellipse(0, cy, 0.19, 0.19, (250, 246, 230), "clock", "face", "metal")
+    pen.line(
+        [(0.0, cy + 0.15), (0, cy), (dice.uniform(-0.1, 0.1), cy - 0.07)], 0.03, BLACK, "clock", "face", "metal"
+    )
+
+
+def _name_board(pen: Pen, x: float) -> None:
+    pen.polygon(box(x, 1.02, 0.9, 0.18), (40, 70, 120), "sign", "face", "metal")
+    for k in range(5):
+        pen.polygon(box(x - 0.3 + 0.15 * k, 1.07, 0.09, 0.08), WHITE, "sign", "face", "metal")

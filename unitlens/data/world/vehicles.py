@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from unitlens.data.world.canvas import Colour, Pen, mix
+from unitlens.data.world.canvas import Colour, Pen, Point, mix
 from unitlens.data.world.dice import Dice
 from unitlens.data.world.masonry import BLACK, LIT, WHITE, box, shining
 
@@ -24,7 +25,7 @@ def wheel(pen: Pen, thing: str, x: float, r: float, spoke: Colour = (190, 194, 2
     pen.ellipse(x, r, r * 0.22, r * 0.22, mix(spoke, BLACK, 0.5), thing, "wheel", "metal")
 
 
-def _pane(pen: Pen, thing: str, points, lit: bool, part: str = "window") -> None:
+def _pane(pen: Pen, thing: str, points: Sequence[Point], lit: bool, part: str = "window") -> None:
     if lit:
         shining(pen).polygon(points, LIT, thing, part, "glass")
     else:
