@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,14 +69,14 @@ def test_a_finished_page_has_a_text_twin():
 
 
 def test_the_displays_are_imported_at_the_first_question_and_not_before(tmp_path):
-    (tmp_path / "drawings.py").write_text("from unitlens.rich import Rich, renders\nrenders(Rich)(lambda r: '<i>here</i>')\n")
+    module = "from unitlens.rich import Rich, renders\nrenders(Rich)(lambda result: '<i>here</i>')\n"
+    (tmp_path / "drawings.py").write_text(module)
     code = (
         "import sys; from unitlens import rich; rich.view_modules[:] = ['drawings']\n"
         "assert repr(rich.Rich()) and 'drawings' not in sys.modules\n"
         "assert rich.Rich()._repr_html_() == '<i>here</i>' and 'drawings' in sys.modules"
     )
-    root = str(rich.__file__).rsplit("/unitlens/", 1)[0]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], env={"PYTHONPATH": f"{tmp_path}:{root}"}, capture_output=True, text=True
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(rich.__file__).parents[1])])}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

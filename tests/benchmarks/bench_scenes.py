@@ -18,7 +18,8 @@ def bench_scenes(rounds: int = 3) -> None:
                 render_scene(index, size=size, scene_class=name)
             cost[name] = (perf_counter() - start) / rounds * 1000
         slowest = max(cost, key=lambda name: cost[name])
-        print(f"{size:3} px  {sum(cost.values()) / len(cost):6.1f} ms a scene, slowest {cost[slowest]:6.1f} ms ({slowest})")
+        mean = sum(cost.values()) / len(cost)
+        print(f"{size:3} px  {mean:6.1f} ms a scene, slowest {cost[slowest]:6.1f} ms ({slowest})")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,6 @@ def test_a_scene_is_the_same_in_any_order_and_company():
     assert len(set(alone.values())) == len(indices)
     assert {i: scene_digest(i) for i in reversed(indices)} == alone
     render_scene(7, seed=11, size=100, scene_class="market")
-    np.random.rand(3)
     assert scene_digest(5) == alone[5]
     with ThreadPoolExecutor(4) as pool:
         assert dict(zip(indices * 2, pool.map(scene_digest, indices * 2), strict=True)) == alone
@@ -79,9 +78,10 @@ def test_a_scene_is_the_same_in_another_process():
 
 
 def test_drawing_touches_no_global_chance():
-    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     render_scene(9, size=64)
-    assert np.array_equal(np.random.get_state()[1], before[0]) and torch.equal(torch.get_rng_state(), before[1])
+    assert np.array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
 
 
 def test_seed_and_index_and_class_change_the_scene():
@@ -92,7 +92,8 @@ def test_seed_and_index_and_class_change_the_scene():
 
 def test_classes_take_turns():
     count = len(CLASSES)
-    assert [render_scene(i, size=64).class_label for i in (0, 1, count - 1, count, 2 * count + 3)] == [0, 1, count - 1, 0, 3]
+    labels = [render_scene(i, size=64).class_label for i in (0, 1, count - 1, count, 2 * count + 3)]
+    assert labels == [0, 1, count - 1, 0, 3]
     assert render_scene(0, size=64, scene_class="office").class_label == CLASSES.index("office")
 
 
@@ -112,7 +113,7 @@ def test_a_scene_is_the_same_at_every_size(index):
     assert len({frozenset(map(tuple, scene.surfaces.tolist())) for scene in sizes.values()}) == 1
     for size, scene in sizes.items():
         assert scene.picture.shape == (size, size, 3) and scene.labels.shape == (4, size, size)
-    objects = big.labels[0][1::2, 1::2]  # pixel i of the small one is at 2 i + 1/2 of the big one: one of its two middles
+    objects = big.labels[0][1::2, 1::2]  # pixel i of the small one lies at 2 i + 1/2 of the big one
     assert (small.labels[0] == objects).mean() > 0.9
     blurred = big.picture.reshape(64, 2, 64, 2, 3).mean((1, 3))
     assert np.abs(blurred - small.picture).mean() < 12, "and it has the same colours"
@@ -300,5 +301,6 @@ def test_many_chunks_do_not_stay_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, "CHUNK", 2)
     probe = make_probe(tmp_path, 13).prepare(progress=False)
     for batch in probe.batches(3):
-        assert np.array_equal(probe.pictures(batch.index.tolist())[0], render_scene(int(batch.index[0]), size=64).picture)
+        first = int(batch.index[0])
+        assert np.array_equal(probe.pictures([first])[0], render_scene(first, size=64).picture)
     assert 1 <= len(probe._chunks) <= 4

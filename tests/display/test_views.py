@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 
@@ -52,6 +53,24 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "style" not in self.open:
             self.words += data + " "
+
+
+def words(view) -> str:
+    """A text twin without its line breaks."""
+    return " ".join(view.text().split())
+
+
+def without_styles(markup: str) -> str:
+    """What GitHub leaves of an output: no stylesheet, no classes, no style attributes."""
+    bare = re.sub(r"<style>.*?</style>", "", markup, flags=re.DOTALL)
+    return re.sub(r' (?:style|class)="[^"]*"', "", bare)
+
+
+def cells(markup: str) -> list[list[str]]:
+    """The words of every table row of a page."""
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", markup)
+    inside = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    return [[re.sub(r"<[^>]*>", "", cell).strip() for cell in row] for row in inside]
 
 
 def views(found) -> dict[str, str]:
@@ -114,16 +133,16 @@ def test_the_alternative_text_says_what_a_strip_shows(found) -> None:
 def test_a_unit_without_a_concept_says_so(found) -> None:
     image = Page(found.gallery([4], images=1)._repr_html_()).images[0]
     assert image["alt"] == "unit 4 of block<2>.conv: no concept, IoU 0.00; one top image"
-    assert "none of the concepts" in found.unit(4).text()
+    assert "none of the concepts" in words(found.unit(4))
 
 
 def test_the_summary_counts_detectors_and_concepts(found) -> None:
     words = re.sub(r"\s+", " ", Page(found._repr_html_()).words)
     for name in found.layers:
         detectors, units, concepts = len(found.detectors(name)), found.layers[name].units, len(found.concepts(name))
-        assert f"{name} " in words
-        assert f"{concepts} concepts · {detectors} of {units} units" in words
-    assert "9 images · 2 layers · 7 concepts · top 1 % of pixels · minimum IoU 0.04" in words
+        assert f" {name} " in words
+        assert f" {concepts} {detectors} of {units}" in words
+    assert "9 images · 2 layers · 7 concepts (1 of them in no image) · top 1 % of pixels · minimum IoU 0.04" in words
     assert "tiny <b>net</b>" in words
 
 
@@ -176,8 +195,8 @@ def test_the_gallery_of_a_concept_shows_its_iou_and_the_unit_s_own_label(make) -
 
 
 def test_absent_concepts_are_explained(found) -> None:
-    assert "does not show this concept anywhere" in found.gallery("unicorn").text()
-    assert "No unit of this layer overlaps" in found.gallery("door (part)", layer="conv1").text()
+    assert "does not show this concept anywhere" in words(found.gallery("unicorn"))
+    assert "No unit of this layer overlaps" in words(found.gallery("door (part)", layer="conv1"))
     with pytest.raises(ConceptError, match="not in the vocabulary"):
         found.gallery("trea")
 
@@ -227,11 +246,10 @@ def test_an_unknown_layer_offers_the_nearest(found) -> None:
 def test_plain_words_are_the_shares_of_pixels(found) -> None:
     counts = found.layers["conv1"]
     inside, fired = counts.intersection[0, 0], counts.activation_area[0, 0]
-    assert (
-        f"{inside / fired:.0%} show tree; it fires on {inside / 1000:.0%} of all tree pixels"
-        in found.unit(0, "conv1").text()
+    assert f"{inside / fired:.0%} show tree; it fires on {inside / 1000:.0%} of all tree pixels" in words(
+        found.unit(0, "conv1")
     )
-    assert "below the minimum IoU of 0.04" in found.unit(2, "conv1").text()
+    assert "below the minimum IoU of 0.04" in words(found.unit(2, "conv1"))
 
 
 def test_the_table_holds_the_frame_in_the_order_asked_for(found) -> None:
@@ -260,3 +278,56 @@ def test_text_columns_are_aligned(found) -> None:
     lines = found.table(sort="unit").text().splitlines()[1:]
     start = lines[0].index("category")
     assert all(line[start - 1] == " " and line[start] != " " for line in lines)
+
+
+def test_without_its_stylesheet_the_summary_is_a_table_of_words(found) -> None:
+    header, *rows = cells(without_styles(found._repr_html_()))
+    assert header == ["layer", "detected concepts by category", "concepts", "detectors of units"]
+    for name, row in zip(found.layers, rows, strict=True):
+        counts = {category: n for category, n in found.concept_counts(name).items() if n}
+        bar = ", ".join(f"{n} {category}" for category, n in counts.items())
+        expected = [name, bar, str(sum(counts.values())), f"{len(found.detectors(name))} of {found[name].units}"]
+        assert [html.unescape(cell) for cell in row] == expected
+
+
+def test_without_its_stylesheet_a_unit_lists_its_best_concepts_in_a_table(found) -> None:
+    rows = cells(without_styles(found.unit(1)._repr_html_()))
+    assert rows == [["concept", "category", "", "IoU"], ["tree", "object", "", "0.400"]]
+    seen = re.sub(r"\s+", " ", Page(without_styles(found.unit(1)._repr_html_())).words)
+    assert "IoU 0.400 fires above" in seen
+
+
+def test_without_its_stylesheet_the_captions_keep_their_words_apart(found) -> None:
+    bare = without_styles(found.gallery([1])._repr_html_())
+    assert "object IoU 0.40" in re.sub(r"<[^>]*>", "", bare)
+    card = re.search(r"<strong>tree</strong>.*?<img", without_styles(found._repr_html_()))[0]
+    assert re.sub(r"<[^>]*", "", card).replace(">", "").split() == ["tree", "object", "unit", "1", "IoU", "0.40"]
+
+
+def test_the_words_for_bare_pages_are_hidden_by_the_stylesheet(found) -> None:
+    markup = found._repr_html_()
+    assert re.search(r"\.unitlens \.ul-aside\{[^}]*clip-path:inset\(50%\)", markup)
+    assert '<span class="ul-aside">IoU </span>' in markup
+
+
+def test_no_view_uses_the_lists_that_notebooks_style(found) -> None:
+    for markup in views(found).values():
+        assert not {"dl", "dt", "dd", "ul", "ol", "li"} & set(Page(markup).tags)
+
+
+def test_text_twins_fit_eighty_columns(make) -> None:
+    found = make({f"conv{i}_1": [(0, 30), (1, 5), (3, 9), (5, 1)] for i in range(1, 14)}, model="SceneNet")
+    texts = [found.text(), found.gallery("sky").text(), found.unit(1).text(), found.table().text()]
+    texts.append(found.with_min_iou(0.9).gallery().text())
+    assert max(len(line) for text in texts for line in text.splitlines()) <= 80
+
+
+def test_the_summary_in_text_holds_the_counts_of_every_layer(found) -> None:
+    lines = found.text().splitlines()
+    rows = {line.split("  ")[0].strip(): line.split() for line in lines if line.startswith(("conv1", "block"))}
+    for name in found.layers:
+        counts = list(found.concept_counts(name).values())
+        expected = [found[name].units, len(found.detectors(name)), sum(counts), *counts]
+        assert rows[name][1:] == list(map(str, expected))
+    assert lines[-1].startswith(f"best of {LAST}: 9 red & white 0.50, 1 tree 0.40, ")
+    assert found.with_min_iou(0.9).text().endswith("no unit is a detector")

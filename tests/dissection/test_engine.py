@@ -47,7 +47,7 @@ class Net(nn.Module):
 
 
 def bilinear(grid: np.ndarray, size: tuple[int, int], stride: int) -> np.ndarray:
-    """(h, w) -> size, edges clamped, one pixel at a time; the centre of cell k is image pixel k * stride (padding 1)."""
+    """(h, w) -> size, edges clamped, a pixel at a time; the centre of cell k is image pixel k * stride (padding 1)."""
     out = np.zeros(size)
     for r in range(size[0]):
         for c in range(size[1]):
@@ -92,11 +92,13 @@ def test_thresholds_and_iou_equal_the_naive_oracle(batch_size, after_relu):
     raw = {"first": first, "second": model.second(first.relu()).detach()}
     for name, activation in raw.items():
         activation = activation.relu() if after_relu else activation
-        thresholds, table = oracle(activation.numpy(), probe.truth.labels.numpy(), size, 0.9, {"first": 2, "second": 4}[name])
+        stride = {"first": 2, "second": 4}[name]
+        thresholds, table = oracle(activation.numpy(), probe.truth.labels.numpy(), size, 0.9, stride)
         np.testing.assert_allclose(found[name].threshold, thresholds, rtol=2e-6, atol=1e-7)
         np.testing.assert_allclose(found.iou(name), table, atol=1e-12)
         peaks = activation.amax((2, 3)).numpy()
-        np.testing.assert_allclose(found[name].top_value[:, :N], -np.sort(-peaks, axis=0).T[:, : found[name].top_value.shape[1]], rtol=1e-5)
+        top = found[name].top_value
+        np.testing.assert_allclose(top[:, :N], -np.sort(-peaks, axis=0).T[:, : top.shape[1]], rtol=1e-5)
 
 
 class Planted(nn.Module):
@@ -140,7 +142,7 @@ def test_a_planted_unit_has_iou_one_and_a_half_overlap_one_third():
 def test_an_absent_concept_has_iou_zero_and_never_nan():
     model, probe = planted_case()
     found = dissect(model, "layer", probe, quantile=0.875, grid=(8, 16), store=False, show_progress=False)
-    assert found.concept_area[3] == 0
+    assert found.concept_area[3] == 0 and found.absent() == list(WORDS[1:])
     assert (found.iou()[:, 3] == 0).all() and np.isfinite(found.iou()).all()
 
 
@@ -299,7 +301,8 @@ def test_ctrl_c_loses_nothing_that_was_finished(tmp_path, after, files):
     assert not model.first._forward_hooks
     probe.left = 2 * N - files * N + 8  # enough for what is missing (and the thumbnails), not for both passes again
     again = dissect(model, "first", probe, store=store, show_progress=False, batch_size=2)
-    assert np.array_equal(again.iou(), dissect(model, "first", whole, store=False, show_progress=False, batch_size=2).iou())
+    fresh = dissect(model, "first", whole, store=False, show_progress=False, batch_size=2)
+    assert np.array_equal(again.iou(), fresh.iou())
 
 
 def test_save_and_load_is_equality(tmp_path):

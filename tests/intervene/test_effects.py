@@ -72,5 +72,5 @@ def test_an_images_weight_is_that_of_its_class():
 
 @pytest.mark.parametrize(("predicted", "true"), [((5,), (4,)), ((2, 5), (4,)), ((4,), (2, 4))])
 def test_numbers_of_images_that_differ_are_refused(predicted, true):
-    with pytest.raises(ShapeMismatch, match=r"expected \(N,\) and \(\.\.\., N\)"):
+    with pytest.raises(ShapeMismatch, match=r"predicted has \d images, true has shape"):
         balanced_accuracy(np.zeros(predicted, int), np.zeros(true, int), 3)

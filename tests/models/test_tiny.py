@@ -110,7 +110,8 @@ def test_a_twin_is_made_again_by_its_seed_and_leaves_the_global_generator(twin):
     again, other = load_model("scenenet", random=True), load_model("scenenet", random=True, seed=1)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(a, b) for a, b in zip(twin.state_dict().values(), again.state_dict().values(), strict=True))
-    assert not any(torch.equal(a, b) for (n, a), b in zip(twin.named_parameters(), other.parameters(), strict=True) if "weight" in n)
+    pairs = zip(twin.named_parameters(), other.parameters(), strict=True)
+    assert not any(torch.equal(a, b) for (name, a), b in pairs if "weight" in name)
     assert twin.unitlens_name == "random twin"
 
 
@@ -130,7 +131,8 @@ def test_shipped_weights_are_read_as_float32(weights, twin, images):
     save_file(half, str(weights / "scenenet.safetensors"))
     (weights / "scenenet.json").write_text(json.dumps({"accuracy": 0.9}))
     model = load_model()
-    assert model.unitlens_name == "SceneNet" and not model.training and not any(p.requires_grad for p in model.parameters())
+    assert model.unitlens_name == "SceneNet" and not model.training
+    assert not any(p.requires_grad for p in model.parameters())
     for name, value in model.state_dict().items():
         assert value.dtype == torch.float32 and torch.equal(value, half[name].float())
     torch.testing.assert_close(model(images), twin(images), rtol=0.02, atol=0.02)
@@ -138,7 +140,7 @@ def test_shipped_weights_are_read_as_float32(weights, twin, images):
 
 
 def test_missing_weights_say_what_to_do(weights):
-    with pytest.raises(AssetError, match="scenenet.safetensors is missing: install unitlens again"):
+    with pytest.raises(AssetError, match=r"scenenet\.safetensors is missing: install unitlens again"):
         load_model()
     assert load_model(random=True), "the twin needs no file"
     with pytest.raises((AssetError, OptionError), match="scenenet"):

@@ -55,7 +55,9 @@ def test_an_objects_pen_stands_on_its_foot(options, expected):
 
 def test_a_lean_of_thirty_degrees_by_sine_and_cosine():
     pen = blank().at(0.5, 0.5, 0.4, lean=math.radians(30))
-    assert pen.place(0, 1) == pytest.approx((0.5 + 0.4 * 0.5, 0.5 - 0.4 * math.sqrt(3) / 2)), "its top leans to the right"
+    assert pen.place(0, 1) == pytest.approx((0.5 + 0.4 * 0.5, 0.5 - 0.4 * math.sqrt(3) / 2)), (
+        "its top leans to the right"
+    )
     assert pen.place(1, 0) == pytest.approx((0.5 + 0.4 * math.sqrt(3) / 2, 0.5 + 0.4 * 0.5))
 
 
@@ -133,7 +135,11 @@ def test_later_strokes_hide_earlier_ones_in_both_layers():
 
 def test_a_surface_has_one_id_however_often_it_is_painted():
     canvas = blank()
-    assert [canvas.surface("wall", None, "brick"), canvas.surface("wall", None, None), canvas.surface("wall", None, "brick")] == [1, 2, 1]
+    assert [
+        canvas.surface("wall", None, "brick"),
+        canvas.surface("wall", None, None),
+        canvas.surface("wall", None, "brick"),
+    ] == [1, 2, 1]
 
 
 def test_what_lies_outside_the_picture_is_not_painted_but_its_dice_are_thrown():
@@ -251,7 +257,7 @@ def grid(height: int, width: int, side: int) -> tuple[np.ndarray, np.ndarray]:
 def test_a_texture_is_a_factor_around_one(name):
     pattern = TEXTURES[name](*grid(120, 140, 140), 0.37)
     assert pattern.shape == (120, 140) and np.isfinite(pattern).all()
-    assert 0.3 < pattern.min() and pattern.max() < 1.6
+    assert pattern.min() > 0.3 and pattern.max() < 1.6
     assert 0.8 < pattern.mean() < 1.1 and pattern.std() > 0.01
 
 
@@ -267,7 +273,10 @@ def test_noise_on_an_upright_grid_is_the_noise_of_its_points():
     """The quick way, along one axis and then the other, against one point at a time."""
     u, v = grid(30, 50, 60)
     quick = noise(u, v, 17, 29, 0.4)
-    slow = [[noise(np.full((1, 2), u[y, x]), np.full((1, 2), v[y, x]), 17, 29, 0.4)[0, 0] for x in range(50)] for y in range(30)]
+    slow = [
+        [noise(np.full((1, 2), u[y, x]), np.full((1, 2), v[y, x]), 17, 29, 0.4)[0, 0] for x in range(50)]
+        for y in range(30)
+    ]
     assert np.abs(quick - np.array(slow)).max() < 1e-5
     assert -1 <= quick.min() < -0.3 and 0.3 < quick.max() <= 1
 

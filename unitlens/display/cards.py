@@ -18,6 +18,7 @@ from unitlens.display.gallery import (
     strip_markup,
 )  # fmt: skip
 from unitlens.display.markup import (
+    aside,
     chip,
     columns,
     escape,
@@ -29,9 +30,13 @@ from unitlens.display.markup import (
     page,
     plural,
     stack,
+    three_digits,
+    wrapped,
 )  # fmt: skip
 from unitlens.dissection.result import Dissection
 from unitlens.rich import Html, renders
+
+_NUMBER = ' class="ul-number"'
 
 
 @renders(Dissection, "html")
@@ -49,10 +54,10 @@ def summary(dissection: Dissection) -> str:
 
 def conditions(dissection: Dissection) -> str:
     """One line: images, layers, concepts, quantile and minimum IoU."""
-    images = int(dissection.notes.get("images", 0))
+    images, absent = int(dissection.notes.get("images", 0)), int((dissection.concept_area == 0).sum())
     return (
         f"{plural(images, 'image')} · {plural(len(dissection.layers), 'layer')} · "
-        f"{plural(len(dissection.vocabulary), 'concept')}"
+        f"{plural(len(dissection.vocabulary), 'concept')}{f' ({absent} of them in no image)' if absent else ''}"
         f" · top {100 * (1 - dissection.quantile):.3g} % of pixels · minimum IoU {dissection.min_iou:g}"
     )
 
@@ -75,16 +80,23 @@ def layers_markup(dissection: Dissection) -> str:
     counts = {name: dissection.concept_counts(name) for name in dissection.layers}
     full = max(1, *(sum(c.values()) for c in counts.values()))
     rows = "".join(_layer_row(dissection, name, counts[name], full) for name in dissection.layers)
-    return f'<div class="ul-layers">{rows}</div>{legend(dissection.vocabulary.categories)}'
+    words = (
+        ("layer", ""),
+        ("detected concepts by category", ""),
+        ("concepts", _NUMBER),
+        ("detectors of units", _NUMBER),
+    )
+    header = "".join(f'<th scope="col"{look}>{word}</th>' for word, look in words)
+    table = f'<table class="ul-layers"><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>'
+    return table + legend(dissection.vocabulary.categories)
 
 
 def _layer_row(dissection: Dissection, name: str, counts: dict[str, int], full: int) -> str:
     detectors, units, found = len(dissection.detectors(name)), dissection.layers[name].units, sum(counts.values())
     bar = stack(counts, full) if found else '<span class="ul-muted">no concept reaches the minimum IoU</span>'
     return (
-        f'<span class="ul-name">{escape(name)}</span>{bar}<span class="ul-count"><strong>'
-        f"{plural(found, 'concept')}</strong> · "
-        f"{detectors} of {units} units</span>"
+        f'<tr><th scope="row">{escape(name)}</th><td class="ul-wide">{bar}</td>'
+        f"<td{_NUMBER}><strong>{found}</strong></td><td{_NUMBER}>{detectors} of {units}</td></tr>"
     )
 
 
@@ -150,14 +162,14 @@ def plain_words(dissection: Dissection, facts: UnitFacts) -> str:
 
 def _facts_markup(dissection: Dissection, facts: UnitFacts) -> str:
     values = dissection.layer(facts.layer).top_value[facts.unit]
-    items = {"IoU": f"{facts.iou:.3f}", "fires above": f"{facts.threshold:.3g}"}
+    items = {"IoU": f"{facts.iou:.3f}", "fires above": three_digits(facts.threshold)}
     if len(values):
-        items["highest activation"] = f"{values[0]:.3g}"
+        items["highest activation"] = three_digits(values[0])
     broken = int(dissection.layer(facts.layer).nonfinite[facts.unit])
     if broken:
         items["NaN or infinite"] = plural(broken, "activation")
-    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in items.items())
-    return f'<dl class="ul-facts">{pairs}</dl>'
+    pairs = "".join(f"<span>{escape(k)} <strong>{escape(v)}</strong> </span>" for k, v in items.items())
+    return f'<p class="ul-facts">{pairs}</p>'  # no <dl>: JupyterLab has its own layout for those
 
 
 def _best_five(dissection: Dissection, facts: UnitFacts) -> list[tuple[Any, float]]:
@@ -171,16 +183,18 @@ def _bars(dissection: Dissection, facts: UnitFacts) -> str:
     best = _best_five(dissection, facts)
     full = full_scale(np.array([iou for _, iou in best]))
     rows = "".join(
-        f"<span>{escape(c.name)}</span>{chip(c.category)}{meter(iou, full, c.category, dissection.min_iou)}<span>"
-        f"{iou:.3f}</span>"
+        f'<tr><th scope="row">{escape(c.name)}</th><td>{chip(c.category)}</td><td class="ul-wide">'
+        f"{meter(iou, full, c.category, dissection.min_iou)}</td><td{_NUMBER}>{iou:.3f}</td></tr>"
         for c, iou in best
     )
-    return f'<h3 class="ul-sub">Best concepts by IoU</h3><div class="ul-bars">{rows}</div>' if rows else ""
+    header = "".join(f'<th scope="col">{aside(word)}</th>' for word in ("concept", "category", "", "IoU"))
+    table = f'<table class="ul-bars"><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<h3 class="ul-sub">Best concepts by IoU</h3>{table}' if rows else ""
 
 
 def _unit_text(dissection: Dissection, facts: UnitFacts, words: str) -> str:
     best = [[full_name(c), f"{iou:.3f}"] for c, iou in _best_five(dissection, facts)]
-    parts = [f"{facts.name}: {facts.concept.name}", words, facts_text([facts], dissection)]
+    parts = [f"{facts.name}: {facts.concept.name}", wrapped(words), facts_text([facts], dissection)]
     if best:
         parts.append(columns(["best concepts", "IoU"], best, right=[1]))
     return "\n".join(parts)

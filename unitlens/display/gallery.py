@@ -9,7 +9,19 @@ import numpy as np
 
 from unitlens.data.concepts import Concept
 from unitlens.display import pixels
-from unitlens.display.markup import chip, columns, escape, finished, full_name, full_scale, plural, score
+from unitlens.display.markup import (
+    aside,
+    chip,
+    columns,
+    escape,
+    finished,
+    full_name,
+    full_scale,
+    plural,
+    score,
+    three_digits,
+    wrapped,
+)  # fmt: skip
 from unitlens.dissection.result import Dissection
 from unitlens.errors import OptionError
 from unitlens.rich import Html, renders
@@ -66,15 +78,21 @@ def alt_text(facts: UnitFacts, images: int) -> str:
     return f"{facts.name}: {_concept_words(facts.concept)}, IoU {facts.iou:.2f}; {count} {noun}"
 
 
-def strip_markup(dissection: Dissection, facts: UnitFacts, *, images: int = 6, **options: Any) -> str:
-    """The <img> of a unit's top images (options of `pixels.strip`), or a line that says there are none."""
+def strip_markup(
+    dissection: Dissection, facts: UnitFacts, *, images: int = 6, lazy: bool = False, **options: Any
+) -> str:
+    """The <img> of a unit's top images (options of `pixels.strip`), or a line that says there are none.
+
+    lazy: decoded when scrolled to; for pages of many hundreds (a printed notebook would miss them).
+    """
     strip = pixels.strip(dissection, facts.unit, facts.layer, images=images, **options)
     if strip is None:
         return '<p class="ul-muted">No picture of this unit\'s top images is kept.</p>'
+    later = 'loading="lazy" decoding="async" ' if lazy else ""
     return (
         f'<img class="ul-strip" style="--gaps:{strip.gaps};--share:{strip.share(images):.4f}" '
         f'width="{strip.width}" height="{strip.height}" '
-        f'alt="{escape(alt_text(facts, strip.tiles))}" loading="lazy" decoding="async" src="{strip.uri}">'
+        f'alt="{escape(alt_text(facts, strip.tiles))}" {later}src="{strip.uri}">'
     )
 
 
@@ -84,11 +102,11 @@ def row_markup(dissection: Dissection, facts: UnitFacts, full: float, **options:
     if facts.own != facts.concept:
         own = f'<div class="ul-muted ul-small">own label: {escape(full_name(facts.own))}, {facts.own_iou:.2f}</div>'
     caption = (
-        f'<div class="ul-muted ul-small">unit {facts.unit}</div><div class="ul-label">'
-        f"{escape(facts.concept.name)}</div>"
-        '<div class="ul-meta">'
-        f"{_chip(facts.concept)}{score(facts.iou, full, facts.concept.category, dissection.min_iou)}"
-        f'</div>{own}<div class="ul-muted ul-small">fires above {facts.threshold:.3g}</div>'
+        f'<div class="ul-muted ul-small">unit {facts.unit}</div>'
+        f'<div class="ul-label"><strong>{escape(facts.concept.name)}</strong></div>'
+        f'<div class="ul-meta">{_chip(facts.concept)} {aside("IoU ")}'
+        f"{score(facts.iou, full, facts.concept.category, dissection.min_iou)}"
+        f'</div>{own}<div class="ul-muted ul-small">fires above {three_digits(facts.threshold)}</div>'
     )
     return f'<div class="ul-unit"><div>{caption}</div>{strip_markup(dissection, facts, **options)}</div>'
 
@@ -96,8 +114,8 @@ def row_markup(dissection: Dissection, facts: UnitFacts, full: float, **options:
 def card_markup(dissection: Dissection, facts: UnitFacts, full: float, **options: Any) -> str:
     """A unit as a small card: one caption line above its images."""
     head = (
-        f'<div class="ul-head"><strong>{escape(facts.concept.name)}</strong>{_chip(facts.concept)}'
-        f'<span class="ul-muted ul-small">unit {facts.unit}</span>'
+        f'<div class="ul-head"><strong>{escape(facts.concept.name)}</strong> {_chip(facts.concept)} '
+        f'<span class="ul-muted ul-small">unit {facts.unit}</span> {aside("IoU ")}'
         f"{score(facts.iou, full, facts.concept.category, dissection.min_iou)}</div>"
     )
     return f'<div class="ul-unit">{head}{strip_markup(dissection, facts, **options)}</div>'
@@ -117,7 +135,7 @@ def facts_text(facts: list[UnitFacts], dissection: Dissection) -> str:
     rows = [
         [
             str(f.unit), f.concept.name, "-" if f.concept is NO_CONCEPT else f.concept.category, f"{f.iou:.2f}",
-            f"{f.threshold:.3g}", " ".join(str(i) for i in top[f.unit][:5] if i >= 0),
+            three_digits(f.threshold), " ".join(str(i) for i in top[f.unit][:5] if i >= 0),
             "" if f.own == f.concept else f"{_concept_words(f.own)} {f.own_iou:.2f}",
         ]
         for f in facts
@@ -229,6 +247,6 @@ def gallery(
     note = f'<p class="ul-muted">{escape(choice.note)}</p>' if choice.note else ""
     body = f'<h2 class="ul-title">{escape(choice.title)}</h2>{note}<div class="ul-units">{rows}</div>'
     text = "\n".join(
-        part for part in (choice.title, choice.note, facts_text(facts, dissection) if facts else "") if part
+        part for part in (choice.title, wrapped(choice.note), facts_text(facts, dissection) if facts else "") if part
     )
     return finished(body, text)

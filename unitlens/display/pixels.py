@@ -56,8 +56,12 @@ class Strip:
         if self.tiles == 1:
             return "none"
         whole = self.tiles * (self.tile + self.gap) - self.gap
-        tile, step = 100 * (self.tile - 0.2) / whole, 100 * (self.tile + self.gap) / whole
-        return f"repeating-linear-gradient(90deg,#000 0 {tile:.4f}%,#0000 {tile:.4f}% {step:.4f}%)"
+        cut = 0.5  # of each edge, where a scaled picture blends with the gap
+        start, stop, step = (100 * x / whole for x in (cut, self.tile - cut, self.tile + self.gap))
+        return (
+            f"repeating-linear-gradient(90deg,#0000 0 {start:.4f}%,#000 {start:.4f}% {stop:.4f}%,"
+            f"#0000 {stop:.4f}% {step:.4f}%)"
+        )
 
 
 def upsample(
@@ -137,7 +141,7 @@ def paint(images: np.ndarray, heights: np.ndarray, threshold: float, style: str 
     inside = heights > threshold
     if style == "dim":
         return _bytes(np.where(inside[..., None], colours, colours * _DIM))
-    unit = max(1.0, images.shape[1] / 160)  # line width grows with the picture
+    unit = max(0.7, images.shape[1] / 160)  # line width grows with the picture
     # The first-order distance is also small where the map nearly touches the threshold: no border, so no line there.
     far = np.where(inside, 99.0, -99.0)
     distance = np.where(_near_border(inside, int(3.5 * unit)), _distance(heights, threshold), far)
@@ -177,15 +181,18 @@ def _near_border(inside: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _heat(colours: np.ndarray, heights: np.ndarray, threshold: float) -> np.ndarray:
-    """The colour map over a darkened grey image; the unit's own range, from 0 (or its least value) to its peak."""
-    low = min(float(np.percentile(heights, 1)), 0.0)
+    """The colour map over a greyish image, the stronger the clearer: from 0 to the peak of the images shown.
+
+    A unit whose threshold is not positive is drawn from its least value.
+    """
+    low = 0.0 if threshold > 0 else float(heights.min())
     high = max(float(heights.max()), float(threshold), low + 1e-6)
     level = np.clip((heights - low) / (high - low), 0, 1)
     steps = np.linspace(0, 1, len(_HEAT))
     colour = np.stack([np.interp(level, steps, _HEAT[:, c]) for c in range(3)], axis=-1)
     grey = (colours @ np.array([0.299, 0.587, 0.114]))[..., None]
-    share = (0.35 + 0.4 * level)[..., None]
-    return _bytes((0.35 * colours + 0.65 * grey) * (1 - share) + colour * share)
+    share = (0.25 + 0.45 * level)[..., None]
+    return _bytes((0.4 * colours + 0.6 * grey) * (1 - share) + colour * share)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

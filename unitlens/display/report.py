@@ -41,7 +41,15 @@ def report(
     """Writes one self-contained HTML file: concepts per layer, a bar graph, every detector and a table of all units.
 
     dissections: one, or several (a model and its random twin). path: the file; its folder is made. title: the heading,
-    the model's name by default. Returns the path. Raises OptionError. Example: `report(found, "dissection.html")`.
+    the model's name by default. Returns the path.
+
+    >>> import unitlens as ul
+    >>> probe = ul.load_probe("scenes", count=36)
+    >>> found = ul.dissect(ul.load_model("scenenet"), "conv5_3", probe, show_progress=False)
+    >>> ul.report(found, "dissection.html").name
+    'dissection.html'
+
+    Raises OptionError for anything but dissections, and for a path that is a folder.
     """
     given = list(dissections) if isinstance(dissections, (list, tuple)) else [dissections]
     found = [d for d in given if isinstance(d, Dissection)]
@@ -153,7 +161,8 @@ def _layer_section(layer: _Layer, pictures: tuple[int, int, float, int]) -> str:
 
 def _card(layer: _Layer, facts: UnitFacts, full: float, pictures: tuple[int, int, float, int]) -> str:
     images, tile, density, quality = pictures
-    card = card_markup(layer.dissection, facts, full, images=images, tile=tile, density=density, quality=quality)
+    options = {"images": images, "tile": tile, "density": density, "quality": quality, "lazy": True}
+    card = card_markup(layer.dissection, facts, full, **options)
     return card.replace('<div class="ul-unit">', f'<div class="ul-card" id="c{layer.key}{facts.unit}">', 1)
 
 

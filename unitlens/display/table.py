@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unitlens.display.gallery import check_count
-from unitlens.display.markup import chip, columns, escape, finished, full_scale, plural, score
+from unitlens.display.markup import chip, columns, escape, finished, full_scale, plural, score, three_digits
 from unitlens.dissection.result import Dissection
 from unitlens.errors import OptionError
 from unitlens.rich import Html, renders
@@ -84,7 +84,8 @@ def _row(row: dict, full: float, min_iou: float, ids: str | None) -> str:
     return (
         f'<tr{name}{weak}><th scope="row" class="ul-number">{row["unit"]}</th><td>{escape(row["concept"])}</td>'
         f"<td>{category}</td>"
-        f'<td>{score(row["iou"], full, row["category"], min_iou)}</td><td class="ul-number">{row["threshold"]:.3g}</td>'
+        f"<td>{score(row['iou'], full, row['category'], min_iou)}</td>"
+        f'<td class="ul-number">{three_digits(row["threshold"])}</td>'
         f'<td>{second}</td><td class="ul-number">{_number(row["runner_up_iou"])}</td></tr>'
     )
 
@@ -96,7 +97,7 @@ def _number(value: float) -> str:
 def _text(frame: pandas.DataFrame) -> str:
     rows = [
         [
-            str(row["unit"]), row["concept"], row["category"], f"{row['iou']:.2f}", f"{row['threshold']:.3g}",
+            str(row["unit"]), row["concept"], row["category"], f"{row['iou']:.2f}", three_digits(row["threshold"]),
             row["runner_up"], _number(row["runner_up_iou"]), "" if row["detector"] else "below",
         ]
         for row in frame.to_dict("records")

@@ -125,6 +125,7 @@ def stylesheet() -> str:
     """The CSS that every output carries once; all of it is scoped under the class `unitlens`.
 
     A page that names its colour (JupyterLab, VS Code, Colab, `data-theme`) wins over the system's preference.
+    `.unitlens.unitlens` wins over what JupyterLab and its like say about every table.
     """
     light, dark = _variables("light"), _variables("dark")
     hosts = {mode: ",".join(f"{host} .unitlens" for host in names) for mode, names in _HOSTS.items()}

@@ -56,7 +56,7 @@ class LayerDissection:
 class Dissection(Rich):
     """Which concept every unit of every dissected layer matches, and how well.
 
-    Shows itself in a notebook; `frame()` is the pandas table, `table()`, `gallery()`, `unit()` and `chart()` are displays.
+    Shows itself in a notebook; `frame()` is the pandas table; `table()`, `gallery()`, `unit()`, `chart()` are displays.
     layers: name -> LayerDissection, in the order asked for. vocabulary: the C concepts.
     concept_area: int64 (C,) pixels of each concept. pixels: int64 (G,) pixels annotated for each category.
     thumbnails: probe-set position -> JPEG bytes of every image that is a top image of some unit.
@@ -115,12 +115,20 @@ class Dissection(Rich):
         for unit in self.detectors(layer):
             found.setdefault(self.vocabulary[first[unit]], []).append(int(unit))
         categories = self.vocabulary.categories
-        return dict(sorted(found.items(), key=lambda item: (categories.index(item[0].category), -len(item[1]), item[0].name)))
+
+        def place(concept: Concept) -> tuple[int, int, str]:
+            return categories.index(concept.category), -len(found[concept]), concept.name
+
+        return {concept: found[concept] for concept in sorted(found, key=place)}
 
     def concept_counts(self, layer: str | None = None) -> dict[str, int]:
         """Number of distinct detected concepts of each category (the bars of the paper's Fig. 1)."""
         found = [concept.category for concept in self.concepts(layer)]
         return {category: found.count(category) for category in self.vocabulary.categories}
+
+    def absent(self) -> list[Concept]:
+        """Concepts of the vocabulary that no pixel of the probe set shows; their IoU is 0 for every unit."""
+        return [concept for concept, area in zip(self.vocabulary, self.concept_area, strict=True) if area == 0]
 
     def units_for(self, concept: str | Concept, layer: str | None = None, count: int | None = None) -> np.ndarray:
         """Units of a layer by their IoU with a concept, best first (units of IoU 0 left out): int64."""
@@ -129,8 +137,8 @@ class Dissection(Rich):
         return order[score[order] > 0][:count]
 
     def frame(self, layer: str | None = None) -> pandas.DataFrame:
-        """One row a unit (all layers by default): layer, unit, concept, category, iou, threshold, runner_up, runner_up_iou,
-        detector. `concept` is "-" where no concept overlaps."""
+        """One row a unit (all layers by default): layer, unit, concept, category, iou, threshold, runner_up,
+        runner_up_iou, detector. `concept` is "-" where no concept overlaps."""
         import pandas
 
         parts = [self._layer_frame(name) for name in ([self.layer(layer).name] if layer else self.layers)]
@@ -165,7 +173,7 @@ class Dissection(Rich):
     # ---- displays (drawn by unitlens.display) ----------------------------------------------------------------
 
     def table(self, layer: str | None = None, **options: Any) -> Any:
-        """Table of units: concept, category, IoU, threshold, runner-up. `rows=` limits it, `detectors_only=` filters it."""
+        """Table of units: concept, category, IoU, threshold, runner-up. `rows=` limits, `detectors_only=` filters."""
         return self.view("table", layer, **options)
 
     def gallery(self, what: Any = None, layer: str | None = None, **options: Any) -> Any:
@@ -182,16 +190,21 @@ class Dissection(Rich):
         return self.view("chart", kind, **options)
 
     def text(self) -> str:
-        lines = [repr(self)]
-        for name in self.layers:
-            counts = ", ".join(f"{n} {category}" for category, n in self.concept_counts(name).items())
-            units, detectors = self.layers[name].units, self.detectors(name)
-            lines.append(f"  {name}: {len(detectors)} of {units} units are detectors of {len(self.concepts(name))} concepts ({counts})")
-            first, score = self.best(name)
-            best = ", ".join(f"{u} {self.vocabulary[first[u]].name} {score[u]:.2f}" for u in detectors[:5])
-            if best:
-                lines.append(f"    best units: {best}")
-        return "\n".join(lines)
+        """The summary in lines that fit a terminal of 80 columns: layers, then the best units of the last one."""
+        head, _, rest = repr(self).partition(": ")
+        categories = list(self.vocabulary.categories)
+        rows = [["layer", "units", "detectors", "concepts", *categories]]
+        for name, counts in self.layers.items():
+            found = self.concept_counts(name)
+            numbers = [counts.units, len(self.detectors(name)), sum(found.values()), *found.values()]
+            rows.append([name, *map(str, numbers)])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join([r[0].ljust(widths[0]), *map(str.rjust, r[1:], widths[1:])]) for r in rows]
+        last = self.layer().name
+        first, score = self.best(last)
+        best = [f"{u} {self.vocabulary[first[u]].name} {score[u]:.2f}" for u in self.detectors(last)[:5]]
+        units = ", ".join(best) or "no unit is a detector"
+        return "\n".join([head, rest, *lines, f"best of {last}: {units}"])
 
     def __repr__(self) -> str:
         units = sum(counts.units for counts in self.layers.values())
@@ -288,5 +301,14 @@ _ARRAYS: Sequence[str] = (
 
 
 def load(path: str | Path) -> Dissection:
-    """Opens a result that was saved with `dissection.save(path)`. Raises AssetError for another file."""
+    """Opens a result that was saved with `dissection.save(path)`.
+
+    >>> import unitlens as ul
+    >>> probe = ul.load_probe("scenes", count=36)
+    >>> found = ul.dissect(ul.load_model("scenenet"), "conv5_3", probe, show_progress=False)
+    >>> ul.load(found.save("scenenet.safetensors")) == found
+    True
+
+    Raises AssetError for another file.
+    """
     return Dissection.load(path)

@@ -151,6 +151,10 @@ _SHUFFLES = (
 class _Tracker(TorchDispatchMode):
     """Follows the geometry through every operation; a tensor that is not in `known` has none."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch would import its compiler to keep it away from this mode: 900 modules, seconds
+
     def __init__(self, images: Tensor):
         super().__init__()
         self.known: Any = WeakTensorKeyDictionary()
