@@ -188,8 +188,9 @@ def test_the_gallery_of_a_concept_shows_its_iou_and_the_unit_s_own_label(make) -
     found = dataclasses.replace(plain, layers={"a": layer})
     expected = 100 / (int(layer.activation_area[0, 0]) + 1000 - 100)
     text = found.gallery("sky").text().splitlines()
-    assert text[-2].split()[:4] == ["1", "sky", "object", "0.30"]
-    assert text[-1].split()[:4] == ["0", "sky", "object", f"{expected:.2f}"]
+    assert text[0] == "Units of a for sky (object)"
+    assert text[-2].split()[:2] == ["1", "0.30"]
+    assert text[-1].split()[:2] == ["0", f"{expected:.2f}"]
     assert text[-1].endswith("tree (object) 0.30")
     assert "own label: tree (object), 0.30" in Page(found.gallery("sky")._repr_html_()).words
 

@@ -142,8 +142,9 @@ def facts_text(facts: list[UnitFacts], dissection: Dissection) -> str:
     ]  # fmt: skip
     header = ["unit", "concept", "category", "IoU", "threshold", "top images", "own label"]
     if not any(row[-1] for row in rows):
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    return columns(header, rows, right=[0, 3, 4])
+        return columns(header[:-1], [row[:-1] for row in rows], right=[0, 3, 4])
+    # Units shown for one concept, which the title names: without its columns the lines fit 80 columns.
+    return columns([header[0], *header[3:]], [[row[0], *row[3:]] for row in rows], right=[0, 1, 2])
 
 
 def check_count(name: str, value: object, least: int = 1) -> int:
