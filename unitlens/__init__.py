@@ -66,9 +66,31 @@ if TYPE_CHECKING:
     from unitlens.data.concepts import Concept as Concept
     from unitlens.data.concepts import Segmentation as Segmentation
     from unitlens.data.concepts import Vocabulary as Vocabulary
+    from unitlens.data.dataset import from_dataset as from_dataset
+    from unitlens.data.folder import from_folder as from_folder
+    from unitlens.data.probe import ArrayProbe as ArrayProbe
+    from unitlens.data.probe import Batch as Batch
+    from unitlens.data.probe import ProbeSet as ProbeSet
+    from unitlens.data.scenes import render_scene as render_scene
+    from unitlens.display.report import report as report
     from unitlens.dissection.engine import dissect as dissect
     from unitlens.dissection.result import Dissection as Dissection
+    from unitlens.dissection.result import load as load
+    from unitlens.errors import UnitLensError as UnitLensError
+    from unitlens.models.capture import capture as capture
+    from unitlens.models.capture import edit as edit
+    from unitlens.models.capture import layer_table as layer_table
+    from unitlens.models.capture import layers as layers
+    from unitlens.models.capture import split as split
+    from unitlens.models.preprocess import Normalize as Normalize
+    from unitlens.models.upsample import upsample as upsample
     from unitlens.models.zoo import load_model as load_model
+    from unitlens.models.zoo import model_card as model_card
+    from unitlens.segment.colours import ColourNames as ColourNames
+    from unitlens.segment.custom import Custom as Custom
+    from unitlens.segment.segmenter import join as join
+    from unitlens.segment.truth import Truth as Truth
+    from unitlens.store import Store as Store
 
 
 def __getattr__(name: str) -> Any:

@@ -83,6 +83,15 @@ class Store:
         write_arrays(path, arrays, {"recipe": json.loads(canonical(recipe)), "notes": dict(notes or {})})
         return path
 
+    def offer(self, recipe: Mapping[str, Any], arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> bool:
+        """Stores a result if that is possible; a full or read-only disk is a StoreWarning and nothing is lost."""
+        try:
+            self.put(recipe, arrays, notes)
+        except (OSError, SafetensorError) as error:
+            warnings.warn(f"the result could not be kept in {self.root} ({error})", StoreWarning, stacklevel=3)
+            return False
+        return True
+
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
 

@@ -276,6 +276,16 @@ def test_a_corrupt_file_is_computed_again_with_a_warning(tmp_path):
     assert dissect(Net(), "first", make_probe(), store=store, show_progress=False) == again
 
 
+def test_a_store_that_cannot_be_written_costs_a_warning_and_not_the_result(tmp_path):
+    from unitlens.errors import StoreWarning
+    from unitlens.store import Store
+
+    (tmp_path / "taken").write_text("a file where the store's folder should be")
+    with pytest.warns(StoreWarning, match="could not be kept"):
+        found = dissect(Net(), "first", make_probe(), store=Store(tmp_path / "taken"), show_progress=False)
+    assert np.array_equal(found.iou(), dissect(Net(), "first", make_probe(), store=False, show_progress=False).iou())
+
+
 class Interrupted(ArrayProbe):
     """Ctrl-C when the given number of images have been loaded."""
 

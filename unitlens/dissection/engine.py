@@ -93,7 +93,7 @@ def dissect(
     run = _Run(plan, recipe, keep, show_progress)
     result = run.result(label)
     if keep:
-        keep.put(recipe, *result.to_store())
+        keep.offer(recipe, *result.to_store())
     return result
 
 
@@ -171,7 +171,7 @@ class _Run:
         with progress("Thresholds", (1 if stored else 2) * len(plan.probe), show=self.show) as meter:
             tails, images = unpacked(*stored) if stored else self.first_pass(meter)
             if self.store and not stored:
-                self.store.put(half, *packed(tails, images))
+                self.store.offer(half, *packed(tails, images))
             meter.label("Counting")
             counts, seen = self.second_pass(tails, meter)
         concept_area, pixels = seen.compute()

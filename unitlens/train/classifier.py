@@ -19,7 +19,6 @@ from unitlens.models.tiny import BLOCKS, SceneNet
 from unitlens.train.card import Sample, write_card
 from unitlens.train.scene_files import rendered_scenes
 
-
 WATCHED = 900  # held-out scenes whose accuracy is logged after every epoch
 
 
@@ -34,8 +33,8 @@ class Plan:
     seed: int = 7
     rate: float = 2e-3
     decay: float = 0.05
-    sparsity: float = 0.3  # weight of the share of units that answer an image (L1 over L2 of the pooled features)
-    decorrelation: float = 0.4  # weight of the squared correlations between units over a batch
+    sparsity: float = 0.1  # weight of the share of units that answer an image (L1 over L2 of the pooled features)
+    decorrelation: float = 0.5  # weight of the squared correlations between units over a batch
     smoothing: float = 0.05  # label smoothing
     held_out: int = 3_600
 
