@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 import unitlens as ul
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURE = ROOT / "notebooks" / "pictures" / "units.png"
+PICTURE = ROOT / "notebooks" / "pictures" / "units.jpg"
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 PAGE = '<!doctype html><meta charset="utf-8"><body style="margin:20px;width:860px;background:#fff">{}</body>'
 
@@ -36,7 +36,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         page = browser.new_page(viewport={"width": 900, "height": 400}, device_scale_factor=2)
         page.goto(page_file.as_uri())
-        page.screenshot(path=str(PICTURE), full_page=True)
+        page.screenshot(path=str(PICTURE), full_page=True, type="jpeg", quality=88)
         browser.close()
     print(f"{PICTURE}: {PICTURE.stat().st_size / 1024:.0f} KB")
 
