@@ -83,6 +83,6 @@ def test_models_without_values_are_refused():
         model_digest(lambda x: x)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: the digest on another device is not compared")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here: the digest on another device is not compared")
 def test_device_does_not_matter():
     assert model_digest(Net().cuda()) == model_digest(Net())
