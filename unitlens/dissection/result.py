@@ -210,8 +210,9 @@ class Dissection(Rich):
         units = sum(counts.units for counts in self.layers.values())
         images = self.notes.get("images", 0)
         model = self.notes.get("model", "model")
+        layers = next(iter(self.layers)) if len(self.layers) == 1 else f"{len(self.layers)} layers"
         return (
-            f"Dissection of {model}: {units:,} units of {len(self.layers)} layers, {len(self.vocabulary)} concepts, "
+            f"Dissection of {model}: {units:,} units of {layers}, {len(self.vocabulary)} concepts, "
             f"{images:,} images, quantile {self.quantile:g}, min IoU {self.min_iou:g}"
         )
 
