@@ -140,6 +140,13 @@ def _another_recipe(path: Path) -> None:
     path.write_bytes(Store(path.parent).put({**GOLDEN, "quantile": 0.5}, arrays()).read_bytes())
 
 
+def _block_of_zeros(path: Path) -> None:
+    """What a crash of the machine leaves: the right length, the header, and no numbers."""
+    content = path.read_bytes()
+    first = 8 + int.from_bytes(content[:8], "little")
+    path.write_bytes(content[:first] + bytes(len(content) - first))
+
+
 def _without_header(path: Path) -> None:
     save_file(arrays(), str(path))
 
@@ -153,7 +160,7 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
-SPOILERS = [_truncate, _empty, _scribble, _another_recipe, _without_header, _without_notes, _folder]
+SPOILERS = [_truncate, _empty, _scribble, _block_of_zeros, _another_recipe, _without_header, _without_notes, _folder]
 
 
 @pytest.mark.parametrize("spoil", SPOILERS, ids=lambda f: f.__name__.strip("_"))

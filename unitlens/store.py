@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,12 +100,15 @@ class Store:
 def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
     """Writes arrays with a JSON header as one safetensors file, atomically."""
     path = Path(path)
+    objects = [name for name, values in arrays.items() if values.dtype.hasobject]
+    if objects:
+        raise OptionError(f"arrays: expected numbers, {objects[0]!r} holds Python objects (dtype object)")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=".safetensors")
     os.close(handle)
     try:
         whole = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-        save_file(whole, name, metadata={"unitlens": canonical(header)})
+        save_file(whole, name, metadata={"unitlens": canonical(header), "crc32": _checksum(whole)})
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
@@ -113,12 +117,23 @@ def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], header: Map
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and JSON header of a file written by `write_arrays`. Raises ValueError for another kind of file."""
+    """Arrays and JSON header of a file written by `write_arrays`. Raises ValueError for another or a damaged file."""
     with safe_open(str(path), framework="numpy") as file:
-        text = (file.metadata() or {}).get("unitlens")
-        if text is None:
+        about = file.metadata() or {}
+        if "unitlens" not in about:
             raise ValueError("it has no unitlens header")
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(text)  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if about.get("crc32", "") not in ("", _checksum(arrays)):
+        raise ValueError("its numbers are damaged")
+    return arrays, json.loads(about["unitlens"])
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """CRC-32 of all the bytes: safetensors itself notices a wrong length only, not a block of zeros."""
+    total = 0
+    for name in sorted(arrays):
+        total = zlib.crc32(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data, total)
+    return f"{total:08x}"
 
 
 _default: Store | None = None

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -304,3 +305,29 @@ def test_many_chunks_do_not_stay_in_memory(tmp_path, monkeypatch):
         first = int(batch.index[0])
         assert np.array_equal(probe.pictures([first])[0], render_scene(first, size=64).picture)
     assert 1 <= len(probe._chunks) <= 4
+
+
+def test_a_store_that_cannot_be_written_costs_a_warning_and_not_the_scenes(tmp_path, monkeypatch, drawn):
+    monkeypatch.setattr(scenes, "CHUNK", 2)
+    (tmp_path / "taken").write_text("a file where the store's folder should be")
+    probe = make_probe(tmp_path / "taken", 5)
+    with pytest.warns(StoreWarning, match="could not be kept"):
+        probe.prepare(progress=False)
+    assert sorted(drawn) == [0, 1], "what cannot be kept is not drawn ahead"
+    with pytest.warns(StoreWarning, match="could not be kept"):
+        pictures = probe.pictures([4, 1])
+    assert np.array_equal(pictures[1], render_scene(1, size=64).picture)
+
+
+def test_a_chunk_that_another_thread_drops_at_once_is_still_given(tmp_path, monkeypatch):
+    """The loader thread of `batches` and the caller share the few chunks in memory."""
+    monkeypatch.setattr(scenes, "CHUNK", 2)
+    probe = make_probe(tmp_path, 4).prepare(progress=False)
+
+    class Crowded(OrderedDict):
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value)
+            self.clear()
+
+    probe._chunks = Crowded()
+    assert np.array_equal(probe.pictures([3])[0], render_scene(3, size=64).picture)

@@ -13,7 +13,9 @@ from unitlens.data.concepts import Vocabulary
 from unitlens.data.probe import ArrayProbe
 from unitlens.dissection.engine import dissect
 from unitlens.errors import DataWarning, LayerError, LayerNotFound, OptionError, ProbeError
+from unitlens.models.capture import edit
 from unitlens.segment.custom import Custom
+from unitlens.store import Store
 
 WORDS = Vocabulary([("left", "object"), ("top", "part"), ("dot", "object"), ("never", "material")])
 N, H, W = 7, 12, 20
@@ -189,12 +191,37 @@ def test_the_model_is_left_as_it_was():
         ({"min_iou": 4}, OptionError, "min_iou"),
         ({"top": 0}, OptionError, "top"),
         ({"segmenter": "treu"}, OptionError, "Accepted"),
+        ({"call": "second"}, OptionError, "call"),
+        ({"grid": 56}, OptionError, "grid"),
+        ({"grid": (0, 5)}, OptionError, "grid"),
     ],
 )
 def test_bad_options_are_refused_with_words(options, error, words):
     arguments = {"layers": "first", **options}
     with pytest.raises(error, match=words):
         dissect(Net(), arguments.pop("layers"), make_probe(), store=False, show_progress=False, **arguments)
+
+
+def test_an_unknown_layer_is_told_before_any_image_is_read():
+    class Untouchable(ArrayProbe):
+        def prepare(self, *, progress=True):
+            pytest.fail("images were prepared")
+
+        load = fingerprint = property(lambda self: pytest.fail("images were read"))
+
+    with pytest.raises(LayerNotFound):
+        dissect(Net(), "secnod", Untouchable(torch.zeros(2, 3, 8, 9)), show_progress=False)
+
+
+def test_a_model_under_an_edit_is_measured_as_edited_and_never_stored(tmp_path):
+    model, store = Net(), Store(tmp_path)
+    plain = dissect(model, "second", make_probe(), store=store, show_progress=False)
+    files = sorted(tmp_path.rglob("*.safetensors"))
+    with edit(model, {"first": lambda x: x * 0}), pytest.warns(DataWarning, match="model cannot be recognised"):
+        edited = dissect(model, "second", make_probe(), store=store, show_progress=False)
+    assert not np.array_equal(edited.layer().threshold, plain.layer().threshold)
+    assert sorted(tmp_path.rglob("*.safetensors")) == files
+    assert dissect(model, "second", make_probe(), store=store, show_progress=False) == plain
 
 
 def test_a_layer_without_a_grid_is_refused():
@@ -209,8 +236,6 @@ def test_an_empty_probe_set_is_refused():
 
 
 def test_a_second_call_opens_the_stored_result_without_running_the_model(tmp_path, monkeypatch):
-    from unitlens.store import Store
-
     store, probe, model = Store(tmp_path), make_probe(), Net()
     first = dissect(model, ["first"], probe, store=store, show_progress=False)
     monkeypatch.setattr(Net, "forward", lambda *_: pytest.fail("the model ran again"))
@@ -221,8 +246,6 @@ def test_a_second_call_opens_the_stored_result_without_running_the_model(tmp_pat
 
 def test_every_input_that_changes_the_result_changes_the_key(tmp_path):
     from unitlens.models.preprocess import Normalize
-    from unitlens.store import Store
-
     store, calls = Store(tmp_path), []
 
     def run(model=None, layers=("first",), probe=None, **options):
@@ -250,8 +273,6 @@ def test_every_input_that_changes_the_result_changes_the_key(tmp_path):
 
 
 def test_a_part_without_identity_is_never_stored(tmp_path):
-    from unitlens.store import Store
-
     store = Store(tmp_path)
     custom = Custom(lambda images: torch.ones(len(images), H, W, dtype=torch.int16), Vocabulary([("all", "object")]))
     with pytest.warns(DataWarning, match="segmenter cannot be recognised"):
@@ -264,8 +285,6 @@ def test_a_part_without_identity_is_never_stored(tmp_path):
 
 def test_a_corrupt_file_is_computed_again_with_a_warning(tmp_path):
     from unitlens.errors import StoreWarning
-    from unitlens.store import Store
-
     store = Store(tmp_path)
     first = dissect(Net(), "first", make_probe(), store=store, show_progress=False)
     path = next(tmp_path.glob("dissection/*.safetensors"))
@@ -278,8 +297,6 @@ def test_a_corrupt_file_is_computed_again_with_a_warning(tmp_path):
 
 def test_a_store_that_cannot_be_written_costs_a_warning_and_not_the_result(tmp_path):
     from unitlens.errors import StoreWarning
-    from unitlens.store import Store
-
     (tmp_path / "taken").write_text("a file where the store's folder should be")
     with pytest.warns(StoreWarning, match="could not be kept"):
         found = dissect(Net(), "first", make_probe(), store=Store(tmp_path / "taken"), show_progress=False)
@@ -300,8 +317,6 @@ class Interrupted(ArrayProbe):
 
 @pytest.mark.parametrize(("after", "files"), [(4, 0), (11, 1)])
 def test_ctrl_c_loses_nothing_that_was_finished(tmp_path, after, files):
-    from unitlens.store import Store
-
     model, whole, store = Net(), make_probe(), Store(tmp_path)
     probe = Interrupted(whole.images, labels=whole.truth.labels, vocabulary=WORDS)
     probe.left = after

@@ -34,6 +34,7 @@ def test_same_model_same_digest_whatever_the_mode_and_layout():
     assert digest == model_digest(copy.deepcopy(Net()).eval())
     assert digest == model_digest(Net().to(memory_format=torch.channels_last))
     assert digest == changed(lambda m: m.requires_grad_(False))
+    assert digest == changed(lambda m: setattr(m, "unitlens_name", "how displays call it"))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ def test_same_model_same_digest_whatever_the_mode_and_layout():
         lambda m: m.table.add_(1),
         lambda m: m.norm.double(),
         lambda m: setattr(m, "eps", 1e-6),
+        lambda m: setattr(m, "mode", "max"),
         lambda m: setattr(m, "norm", nn.Identity()),
         lambda m: setattr(m.conv, "stride", (2, 2)),
     ],

@@ -143,6 +143,8 @@ class SceneProbe(ProbeSet):
             for chunk in chunks:
                 self._render(chunk)
                 meter.step(CHUNK)
+                if not self.store.hit(self._recipe(chunk)):
+                    return  # nothing can be kept here: drawn again when loaded, so drawing ahead is in vain
 
     def _recipe(self, chunk: int) -> dict[str, object]:
         drawn = {"world": WORLD, "seed": self.seed, "size": self.size[0]}
@@ -160,19 +162,20 @@ class SceneProbe(ProbeSet):
             "surface": np.stack([s.surface for s in scenes]),
             "surfaces": tables,
         }
-        self.store.put(self._recipe(chunk), arrays)
+        self.store.offer(self._recipe(chunk), arrays, {})
         return arrays
 
     def _scene(self, index: int) -> Scene:
         return render_scene(index, seed=self.seed, size=self.size[0])
 
     def _chunk(self, chunk: int) -> dict[str, np.ndarray]:
-        if chunk not in self._chunks:
+        arrays = self._chunks.get(chunk)
+        if arrays is None:  # `batches` loads in a thread of its own: never look twice, another may drop it in between
             stored = self.store.get(self._recipe(chunk))
-            self._chunks[chunk] = stored[0] if stored else self._render(chunk)
+            arrays = self._chunks[chunk] = stored[0] if stored else self._render(chunk)
             while len(self._chunks) > 4:
                 self._chunks.popitem(last=False)
-        return self._chunks[chunk]
+        return arrays
 
     def _pick(self, index: Sequence[int]) -> list[Scene]:
         scenes = []

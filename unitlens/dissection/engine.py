@@ -24,7 +24,7 @@ from unitlens.models.preprocess import Preprocess, as_preprocess
 from unitlens.models.upsample import Geometry, layer_geometry, upsample
 from unitlens.progress import Meter, progress
 from unitlens.segment.segmenter import Segmenter, as_segmenter, check_segmentation
-from unitlens.stats.paircount import LabelCount, PairCount, dedupe
+from unitlens.stats.paircount import LabelCount, PairCount
 from unitlens.stats.quantile import TailQuantile
 from unitlens.stats.topk import TopK
 from unitlens.store import Store, default_store
@@ -141,11 +141,21 @@ def _plan(
         raise OptionError(f"min_iou: expected 0..1, got {min_iou}")
     if top < 1 or batch_size < 1:
         raise OptionError(f"top and batch_size: expected 1 or more, got {top} and {batch_size}")
-    height, width = grid or (max(1, probe.size[0] // 4), max(1, probe.size[1] // 4))
+    capture(model, names, call=call)  # unknown layers are told now, not after the scenes are drawn
+    height, width = _grid(grid, probe.size)
     return DissectionPlan(
         model, names, probe, as_segmenter(segmenter, probe), float(quantile), float(min_iou), bool(after_relu), call,
-        as_preprocess(preprocess), (int(height), int(width)), int(top), int(batch_size),
+        as_preprocess(preprocess), (height, width), int(top), int(batch_size),
     )  # fmt: skip
+
+
+def _grid(grid: tuple[int, int] | None, size: tuple[int, int]) -> tuple[int, int]:
+    if grid is None:
+        return max(1, size[0] // 4), max(1, size[1] // 4)
+    pair = tuple(grid) if isinstance(grid, (tuple, list)) else ()
+    if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in pair):
+        raise OptionError(f"grid: expected (height, width) of 1 or more, such as (56, 56), got {grid!r}")
+    return int(pair[0]), int(pair[1])
 
 
 def _store(store: Store | bool) -> Store | None:
@@ -246,7 +256,7 @@ class _Run:
         seen = LabelCount(*shape)
         for batch, inputs, found in self.activations(meter):
             segmentation, self.first_labels = self.first_labels or self.segment(batch), None
-            labels = dedupe(segmentation.resized(self.plan.grid).labels)
+            labels = segmentation.resized(self.plan.grid).labels
             seen.update(labels, segmentation.annotated)
             for name, raw in found.items():
                 activation = self.aligned(_cleaned(raw)[0], geometry[name], inputs)

@@ -1,4 +1,5 @@
-"""What the first pass of a dissection finds, as it is kept in the store until the second pass is done."""
+"""What the first pass of a dissection finds, as it is kept in the store: for an interrupted run, and for the next
+segmenter, whose thresholds are the same."""
 
 from __future__ import annotations
 

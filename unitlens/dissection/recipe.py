@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from unitlens.models.identity import model_digest
+from unitlens.models.identity import has_hooks, model_digest
 
 if TYPE_CHECKING:
     from unitlens.dissection.engine import DissectionPlan
 
 NUMERICS = 1  # raised whenever the same inputs give other numbers
 NOT_STORED = (
-    "the result is not kept in the store, because the {parts} cannot be recognised again. Give it a `fingerprint` "
-    "attribute (a text that changes when it does), or pass store=False."
+    "the result is not kept in the store, because the {parts} cannot be recognised again. Give a segmenter or "
+    "preprocessing a `fingerprint` attribute (a text that changes when it does); a model with forward hooks, such as "
+    "one inside `edit`, has no identity. store=False says that this is meant."
 )
 
 
@@ -22,7 +23,7 @@ def dissection_recipe(plan: DissectionPlan) -> dict[str, Any]:
     return {
         "kind": "dissection",
         "numerics": NUMERICS,
-        "model": model_digest(plan.model),
+        "model": None if has_hooks(plan.model) else model_digest(plan.model),
         "layers": list(plan.layers),
         "after_relu": plan.after_relu,
         "call": plan.call,
@@ -38,4 +39,4 @@ def dissection_recipe(plan: DissectionPlan) -> dict[str, Any]:
 
 def unnamed_parts(recipe: Mapping[str, Any]) -> list[str]:
     """The parts that have no identity, so that the result must not be stored."""
-    return [part for part in ("preprocess", "segmenter") if recipe[part] is None]
+    return [part for part in ("model", "preprocess", "segmenter") if recipe[part] is None]

@@ -13,8 +13,8 @@ from unitlens.errors import OptionError
 
 
 def model_digest(model: nn.Module) -> str:
-    """64 hex digits (sha256) that change with the class name, the printed structure, the numbers kept as plain
-    attributes, and every parameter and buffer (name, dtype, shape, bytes); not with the device or the mode.
+    """64 hex digits (sha256) that change with the class name, the printed structure, numbers and texts kept as
+    plain attributes, and every parameter and buffer (name, dtype, shape, bytes); not with the device or the mode.
 
     The code of `forward` is not read: rename the class when you change it. Tensors on the CPU are hashed where they
     lie, without a copy.
@@ -43,12 +43,23 @@ def model_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def has_hooks(model: nn.Module) -> bool:
+    """Whether a forward hook may change what the model returns: an `edit` that is open, say. No digest can show it.
+
+    >>> model = nn.Conv2d(3, 4, 1)
+    >>> handle = model.register_forward_hook(lambda module, inputs, output: output * 0)
+    >>> has_hooks(model), handle.remove(), has_hooks(model)
+    (True, None, False)
+    """
+    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
 def _is_setting(name: str, value: object) -> bool:
-    """Whether an attribute is a number that forward may use (an epsilon, a stride) and repr may not show."""
-    if name.startswith("_") or name == "training":
+    """Whether an attribute is a number or text that forward may use (an epsilon, a mode) and repr may not show."""
+    if name.startswith("_") or name in ("training", "unitlens_name"):
         return False
     values = value if isinstance(value, tuple) else (value,)
-    return all(type(v) in (int, float, bool) for v in values)
+    return all(type(v) in (int, float, bool, str) for v in values)
 
 
 def _bytes(name: str, tensor: Tensor) -> np.ndarray:

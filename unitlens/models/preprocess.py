@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitlens.errors import OptionError, ShapeMismatch
+from unitlens.errors import DataWarning, OptionError, ShapeMismatch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -89,7 +90,8 @@ def as_preprocess(preprocess: object = None) -> Preprocess:
     """Any preprocessing as a function with a fingerprint.
 
     preprocess: None (images as they are), a `Normalize`, `weights.transforms()` of torchvision (its repr identifies
-    it), any function on (B, 3, H, W) with an attribute `fingerprint`, or any other function (fingerprint None).
+    it; a DataWarning where it cuts off edges), any function on (B, 3, H, W) with an attribute `fingerprint`, or any
+    other function (fingerprint None).
 
     Raises OptionError for anything else.
 
@@ -112,4 +114,19 @@ def as_preprocess(preprocess: object = None) -> Preprocess:
             raise OptionError(f"preprocess.fingerprint: expected text, got {type(fingerprint).__name__}")
         return Preprocess(preprocess, fingerprint)
     is_preset = type(preprocess).__module__ == "torchvision.transforms._presets"
+    if is_preset:
+        _warn_cut(preprocess)
     return Preprocess(preprocess, repr(preprocess) if is_preset else None)
+
+
+def _warn_cut(preset: object) -> None:
+    """A torchvision preset resizes and then cuts the middle out: cells and labels are then of different places."""
+    resize, crop = (list(getattr(preset, name, None) or []) for name in ("resize_size", "crop_size"))
+    if resize and crop and resize != crop:
+        mean, std = (tuple(getattr(preset, name, ())) for name in ("mean", "std"))
+        warnings.warn(
+            f"preprocess: resizes to {resize} and cuts the middle {crop} out, so the model does not see what the "
+            f"labels at the edges show. Use Normalize({mean}, {std}, size={crop[0]}): it cuts nothing.",
+            DataWarning,
+            stacklevel=4,
+        )
