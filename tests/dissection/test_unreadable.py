@@ -32,7 +32,8 @@ def test_unreadable_images_are_named_counted_and_left_out_of_every_number(tmp_pa
     whole = from_folder(write_photos(tmp_path / "whole", left_out=(0, 3, 4)), size=(9, 14))
     with pytest.warns(DataWarning, match=r"[034]\.png cannot be read") as told:
         found = dissect(model, "0", broken, batch_size=2, store=False, show_progress=False)
-    expected = dissect(model, "0", whole, batch_size=2, store=False, show_progress=False)
+    # Of each pair one is broken: the model sees the same three batches of one image, so the numbers are the same bits.
+    expected = dissect(model, "0", whole, batch_size=1, store=False, show_progress=False)
     assert len(told) == 3 and (found.notes["images"], found.notes["skipped"]) == (3, 3)
     assert np.array_equal(found.iou(), expected.iou()) and np.array_equal(found.pixels, expected.pixels)
     assert np.array_equal(found.layer().threshold, expected.layer().threshold)
@@ -44,6 +45,7 @@ def test_unreadable_images_are_named_counted_and_left_out_of_every_number(tmp_pa
 
 def test_a_folder_of_nothing_but_unreadable_images_is_refused(tmp_path):
     probe = from_folder(write_photos(tmp_path / "broken", broken=tuple(range(6))), size=(9, 14))
-    with warnings.catch_warnings(), pytest.raises(ProbeError, match="none of its images could be read"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
-        dissect(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1)), "0", probe, store=False, show_progress=False)
+        with pytest.raises(ProbeError, match="none of its images could be read"):
+            dissect(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1)), "0", probe, store=False, show_progress=False)
