@@ -13,7 +13,10 @@ class UnitLensError(Exception):
 class LayerNotFound(UnitLensError, KeyError):
     """A layer name that the model does not have; the message offers the nearest names."""
 
-    def __init__(self, name: str, known: Iterable[str]):
+    def __init__(self, name: str, known: Iterable[str], *, dissected: bool = False):
+        if dissected:
+            super().__init__(f"layer {name!r} was not dissected; dissected: {', '.join(known)}")
+            return
         names = [k for k in known if k]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
         offer = ", ".join(repr(n) for n in near) or "none: the model has no named modules"

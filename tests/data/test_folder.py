@@ -323,3 +323,12 @@ def test_msrc_v2_loads_with_its_labels():
         assert set(np.unique(labels)) <= set(np.unique(values))  # values are 1..23 there: value = label
         seen = np.bincount(labels.numpy().ravel(), minlength=24) / labels.numel()
         assert np.abs(seen - np.bincount(values.ravel(), minlength=24) / values.size).max() < 0.01
+
+
+def test_a_folder_of_masks_among_the_images_is_pointed_out(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (8, 6)).save(tmp_path / folder / "one.png")
+    with pytest.warns(DataWarning, match="'masks' in it looks like masks"):
+        assert len(from_folder(tmp_path, size=8)) == 2
+    assert len(from_folder(tmp_path / "images", size=8)) == 1

@@ -158,7 +158,7 @@ def test_images_without_annotations_of_a_category_are_left_out_of_its_denominato
     assert found.iou()[0, 0] == 1.0 and found["layer"].intersection[0, 0] == 32
 
 
-def test_nan_never_fires_infinity_always_does_and_both_are_counted():
+def test_nan_never_fires_infinity_is_the_highest_value_and_both_are_counted():
     model, probe = planted_case()
     with torch.no_grad():
         model.masks[0, 0, 0, 0] = float("nan")  # inside "left"
@@ -191,6 +191,8 @@ def test_the_model_is_left_as_it_was():
         ({"min_iou": 4}, OptionError, "min_iou"),
         ({"top": 0}, OptionError, "top"),
         ({"segmenter": "treu"}, OptionError, "Accepted"),
+        ({"layers": 5}, OptionError, "list of them, got 5"),
+        ({"quantile": "0.99"}, OptionError, "quantile: expected a number"),
         ({"call": "second"}, OptionError, "call"),
         ({"grid": 56}, OptionError, "grid"),
         ({"grid": (0, 5)}, OptionError, "grid"),
@@ -228,6 +230,29 @@ def test_a_layer_without_a_grid_is_refused():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 10 * 18, 7))
     with pytest.raises(LayerError, match=r"\(7, 7\).*spatial grid"):
         dissect(model, "2", make_probe(), store=False, show_progress=False)
+
+
+@pytest.mark.parametrize("probe", ["/folder", np.zeros((2, 3, 8, 8))])
+def test_something_else_than_a_probe_set_is_refused(probe):
+    with pytest.raises(OptionError, match=r"expected a probe set, got (str|ndarray).*from_folder"):
+        dissect(Net(), "first", probe, store=False, show_progress=False)
+
+
+def test_labels_of_another_shape_than_the_images_are_refused():
+    from unitlens.errors import ShapeMismatch
+
+    whole = make_probe()
+    turned = ArrayProbe(whole.images, labels=whole.truth.labels.transpose(2, 3), vocabulary=WORDS)
+    with pytest.raises(ShapeMismatch, match=r"12 x 20 .*got 20 x 12"):
+        dissect(Net(), "first", turned, store=False, show_progress=False)
+    half = ArrayProbe(whole.images, labels=whole.truth.labels[:, :, ::2, ::2], vocabulary=WORDS)
+    assert dissect(Net(), "first", half, store=False, show_progress=False).notes["images"] == N
+
+
+def test_a_layer_that_was_not_dissected_is_named():
+    found = dissect(Net(), "first", make_probe(), store=False, show_progress=False)
+    with pytest.raises(LayerNotFound, match="'second' was not dissected; dissected: first"):
+        found.iou("second")
 
 
 def test_an_empty_probe_set_is_refused():

@@ -34,6 +34,8 @@ from unitlens.progress import progress
 
 #: Endings of mask files, in the order they are looked for.
 MASK_EXTENSIONS = (".png", ".tif", ".tiff", ".bmp", ".gif")
+#: Folders that hold masks by their name, if nobody says otherwise.
+MASK_FOLDERS = ("masks", "labels", "annotations", "segmentations")
 
 
 def from_folder(
@@ -79,6 +81,8 @@ def from_folder(
         raise OptionError("masks and names: give both, the folder of the masks and what their values mean, or neither")
     mask_root = None if masks is None else Path(masks).expanduser()
     images = _find_images(root, mask_root)
+    if masks is None:
+        _warn_of_masks(images)
     found = {} if mask_root is None else _find_masks(images, mask_root)
     if limit is not None and limit < len(images):
         images = [images[i * len(images) // limit] for i in range(limit)]
@@ -220,6 +224,15 @@ def _find_images(root: Path, masks: Path | None) -> list[str]:
             f"path: no images in {str(root)!r} or below it. Looked for files ending in {', '.join(EXTENSIONS)}"
         )
     return sorted(found)
+
+
+def _warn_of_masks(images: Sequence[str]) -> None:
+    folders = sorted({path.split("/")[0] for path in images if path.split("/")[0].lower() in MASK_FOLDERS})
+    if folders:
+        warnings.warn(
+            f"path: the folder {folders[0]!r} in it looks like masks, and its files are taken as images. Pass the "
+            "folder of the images alone, with masks= and names= for the masks.", DataWarning, stacklevel=3,
+        )  # fmt: skip
 
 
 def _find_masks(images: Sequence[str], masks: Path) -> dict[str, Path]:

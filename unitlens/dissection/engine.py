@@ -125,6 +125,7 @@ def _plan(
     min_iou: float, after_relu: bool, call: Any, preprocess: Any, grid: tuple[int, int] | None, top: int,
     batch_size: int,
 ) -> DissectionPlan:  # fmt: skip
+    _check_kinds(layers, probe, quantile, min_iou)
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     if not names:
         raise OptionError("layers: expected at least one layer name, got none. `layers(model)` lists them.")
@@ -147,6 +148,20 @@ def _plan(
         model, names, probe, as_segmenter(segmenter, probe), float(quantile), float(min_iou), bool(after_relu), call,
         as_preprocess(preprocess), (height, width), int(top), int(batch_size),
     )  # fmt: skip
+
+
+def _check_kinds(layers: object, probe: object, quantile: object, min_iou: object) -> None:
+    if not isinstance(probe, ProbeSet):
+        raise OptionError(
+            f"probe: expected a probe set, got {type(probe).__name__}. Wrap it: from_folder(path), ArrayProbe(images), "
+            "from_dataset(dataset), or load_probe('scenes')."
+        )
+    names = [layers] if isinstance(layers, str) else layers
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise OptionError(f"layers: expected a layer name or a list of them, got {layers!r}. See layers(model).")
+    for name, value in (("quantile", quantile), ("min_iou", min_iou)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise OptionError(f"{name}: expected a number, got {value!r}")
 
 
 def _grid(grid: tuple[int, int] | None, size: tuple[int, int]) -> tuple[int, int]:
@@ -292,7 +307,7 @@ def _units(name: str, raw: torch.Tensor) -> int:
 
 
 def _cleaned(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | int]:
-    """float32 activations without NaN (never fires) and infinities (+inf always fires), and how many each unit had."""
+    """float32 activations without NaN (never fires) and infinities (+inf: the highest value), and each unit's count."""
     activation = raw.float()
     wrong = ~activation.isfinite()
     if not wrong.any():
@@ -305,7 +320,7 @@ def _warn_nonfinite(nonfinite: Mapping[str, torch.Tensor]) -> None:
         if counts.any():
             warnings.warn(
                 f"layer {name!r}: {int(counts.sum())} activations of {int((counts > 0).sum())} units were NaN or "
-                "infinite. NaN never fires, +inf always does; `dissection[layer].nonfinite` counts them.",
+                "infinite. NaN never fires, +inf is the highest value; `dissection[layer].nonfinite` counts them.",
                 DataWarning, stacklevel=5,
             )  # fmt: skip
 

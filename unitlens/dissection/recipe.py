@@ -10,7 +10,7 @@ from unitlens.models.identity import has_hooks, model_digest
 if TYPE_CHECKING:
     from unitlens.dissection.engine import DissectionPlan
 
-NUMERICS = 1  # raised whenever the same inputs give other numbers
+NUMERICS = 1  # raised whenever the same inputs give other numbers, or a stored result holds other arrays
 NOT_STORED = (
     "the result is not kept in the store, because the {parts} cannot be recognised again. Give a segmenter or "
     "preprocessing a `fingerprint` attribute (a text that changes when it does); a model with forward hooks, such as "

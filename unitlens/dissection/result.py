@@ -81,7 +81,7 @@ class Dissection(Rich):
         if name is None:
             return list(self.layers.values())[-1]
         if name not in self.layers:
-            raise LayerNotFound(name, self.layers)
+            raise LayerNotFound(name, self.layers, dissected=True)
         return self.layers[name]
 
     def iou(self, layer: str | None = None) -> np.ndarray:

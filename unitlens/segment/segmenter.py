@@ -34,8 +34,8 @@ class Segmenter(Protocol):
 def check_segmentation(segmentation: Segmentation, batch: Batch, vocabulary: Vocabulary) -> Segmentation:
     """The segmentation, if it is one of this batch in this vocabulary.
 
-    Raises ShapeMismatch for another thing or another number of images, ConceptError for another vocabulary or labels
-    outside it.
+    Raises ShapeMismatch for another thing, another number of images or another shape, ConceptError for another
+    vocabulary or labels outside it.
 
     >>> from unitlens.data.probe import ArrayProbe
     >>> batch = ArrayProbe(torch.rand(2, 3, 4, 5)).load([0, 1])
@@ -50,6 +50,12 @@ def check_segmentation(segmentation: Segmentation, batch: Batch, vocabulary: Voc
         )
     if len(segmentation) != len(batch):
         raise ShapeMismatch(f"segmenter: expected {len(batch)} segmentations, one per image, got {len(segmentation)}")
+    (height, width), (rows, columns) = segmentation.labels.shape[-2:], batch.images.shape[-2:]
+    if abs(height * columns - width * rows) > max(rows, columns):  # a rounded half or quarter of the size is fine
+        raise ShapeMismatch(
+            f"segmenter: expected labels in the shape of the images, {rows} x {columns} (height x width) or a "
+            f"smaller grid of the same shape, got {height} x {width}. Are height and width the other way round?"
+        )
     if segmentation.vocabulary != vocabulary:
         labels = segmentation.labels
         if labels.numel() and int(labels.max()) > len(vocabulary):
