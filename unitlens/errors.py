@@ -15,7 +15,7 @@ class LayerNotFound(UnitLensError, KeyError):
 
     def __init__(self, name: str, known: Iterable[str], *, dissected: bool = False):
         if dissected:
-            super().__init__(f"layer {name!r} was not dissected; dissected: {', '.join(known)}")
+            super().__init__(f"layer {name!r} was not dissected; dissected: {', '.join(map(repr, known))}")
             return
         names = [k for k in known if k]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]

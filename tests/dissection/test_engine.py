@@ -251,7 +251,7 @@ def test_labels_of_another_shape_than_the_images_are_refused():
 
 def test_a_layer_that_was_not_dissected_is_named():
     found = dissect(Net(), "first", make_probe(), store=False, show_progress=False)
-    with pytest.raises(LayerNotFound, match="'second' was not dissected; dissected: first"):
+    with pytest.raises(LayerNotFound, match="'second' was not dissected; dissected: 'first'"):
         found.iou("second")
 
 
