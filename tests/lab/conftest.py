@@ -179,6 +179,7 @@ class LabPage:
     def screenshot(self, folder: Path, label: str) -> list[Path]:
         """The whole notebook as pictures of at most 3,000 pixels height."""
         self.page.set_viewport_size({"width": 1300, "height": 1600})
+        self.page.wait_for_function(f"() => ({BOTTOM})() > 200")  # a new theme empties the page for a moment
         height = min(15_000, int(self.page.evaluate(BOTTOM)) + 60)
         stem = re.sub(r"\W+", "_", Path(self.name).stem)
         self.page.set_viewport_size({"width": 1300, "height": height})
