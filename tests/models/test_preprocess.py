@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch.nn import functional
+from torchvision import models
 
 from unitlens.errors import DataWarning, OptionError, ShapeMismatch
 from unitlens.models.preprocess import IMAGENET, Normalize, as_preprocess
@@ -65,7 +66,6 @@ def test_as_preprocess_knows_each_kind(images):
 
 
 def test_torchvision_presets_are_known_by_their_repr(images):
-    models = pytest.importorskip("torchvision.models", reason="torchvision is optional: its presets are not compared")
     preset = models.AlexNet_Weights.DEFAULT.transforms(resize_size=224)
     ready = as_preprocess(preset)
     assert ready.fingerprint == repr(preset)
@@ -75,7 +75,6 @@ def test_torchvision_presets_are_known_by_their_repr(images):
 
 
 def test_a_preset_that_cuts_the_edges_off_is_told():
-    models = pytest.importorskip("torchvision.models", reason="torchvision is optional: its presets are not compared")
     with pytest.warns(DataWarning, match=r"\[256\] and cuts the middle \[224\].*Normalize\(\(0\.485.*size=224\)"):
         as_preprocess(models.AlexNet_Weights.DEFAULT.transforms())
 

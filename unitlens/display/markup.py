@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from unitlens.data.concepts import Concept, Vocabulary
+from unitlens.data.concepts import Concept
 from unitlens.display.theme import category_key, stylesheet
 from unitlens.rich import Html
 
@@ -135,11 +135,6 @@ def plural(count: int, noun: str) -> str:
     ('1 unit', '1,200 units')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def concept_words(vocabulary: Vocabulary, index: int) -> str:
-    """A concept with its category, such as "tree (object)"; "no concept" for -1."""
-    return "no concept" if index < 0 else full_name(vocabulary[index])
 
 
 def full_name(concept: Concept) -> str:
