@@ -178,6 +178,34 @@ def test_a_file_that_cannot_be_used_counts_as_absent_with_a_warning(tmp_path, sp
             assert store.get(GOLDEN) is not None
 
 
+def test_a_file_that_lacks_an_array_its_reader_needs_counts_as_absent(tmp_path):
+    store = Store(tmp_path)
+    path = store.put(GOLDEN, arrays(), {"seconds": 1})
+    assert store.get(GOLDEN, needs=["maps", "counts"])[1] == {"seconds": 1} and store.get(GOLDEN, needs="maps")
+    with pytest.warns(StoreWarning, match="it lacks 'areas', 'more'.*it is computed again") as caught:
+        assert store.get(GOLDEN, needs=("maps", "areas", "more")) is None
+    assert str(path) in str(caught[0].message) and caught[0].filename == __file__
+
+
+def test_a_file_that_its_reader_cannot_unpack_counts_as_absent(tmp_path):
+    store = Store(tmp_path)
+    assert store.load(GOLDEN, lambda arrays, notes: 1) is None
+    store.put(GOLDEN, arrays(), {"seconds": 1.5})
+    assert store.load(GOLDEN, lambda arrays, notes: (arrays["maps"].shape, notes["seconds"])) == ((5, 7), 1.5)
+    for unpack in (lambda a, n: n["minutes"], lambda a, n: a["maps"].reshape(9), lambda a, n: n["seconds"][0]):
+        with pytest.warns(StoreWarning, match="cannot be used .*Error: .*it is computed again") as caught:
+            assert store.load(GOLDEN, unpack) is None
+        assert caught[0].filename == __file__
+    with pytest.warns(StoreWarning, match="lacks 'more'"):
+        assert store.load(GOLDEN, lambda arrays, notes: 1, needs=["more"]) is None
+
+
+@pytest.mark.parametrize("kind", ["", "a/b", "..", ".hidden", "a\\b"])
+def test_a_kind_is_the_name_of_one_folder(tmp_path, kind):
+    with pytest.raises(OptionError, match="recipe: expected the name of one folder as its kind"):
+        Store(tmp_path).path({"kind": kind})
+
+
 class Bomb:
     def __reduce__(self):
         return os.mkdir, (os.environ["BOMB"],)
@@ -209,7 +237,8 @@ def test_reading_another_file_says_what_is_wrong(tmp_path):
 KILLED = """
 import os, sys
 import numpy as np
-import unitlens.store as module
+import unitlens.arrays as module
+from unitlens.store import Store
 
 moment, root = sys.argv[1:]
 if moment == "while writing":
@@ -220,7 +249,7 @@ if moment == "while writing":
     module.save_file = half
 else:
     os.replace = lambda *_: os._exit(9)
-module.Store(root).put({"kind": "golden"}, {"value": np.arange(5000)})
+Store(root).put({"kind": "golden"}, {"value": np.arange(5000)})
 """
 
 

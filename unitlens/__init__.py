@@ -21,6 +21,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from unitlens.errors import UnitLensError as UnitLensError
 from unitlens.rich import view_modules
 
 __version__ = "0.1.0"
@@ -36,7 +37,7 @@ _HOMES = {
     "Dissection": "unitlens.dissection.result",
     "Normalize": "unitlens.models.preprocess",
     "ProbeSet": "unitlens.data.probe",
-    "Segmentation": "unitlens.data.concepts",
+    "Segmentation": "unitlens.data.segmentation",
     "Store": "unitlens.store",
     "Truth": "unitlens.segment.truth",
     "UnitLensError": "unitlens.errors",
@@ -47,7 +48,7 @@ _HOMES = {
     "from_dataset": "unitlens.data.dataset",
     "from_folder": "unitlens.data.folder",
     "join": "unitlens.segment.segmenter",
-    "layer_table": "unitlens.models.capture",
+    "layer_table": "unitlens.models.layertable",
     "layers": "unitlens.models.capture",
     "load": "unitlens.dissection.result",
     "load_model": "unitlens.models.zoo",
@@ -64,7 +65,6 @@ __all__ = sorted(_HOMES)
 if TYPE_CHECKING:
     from unitlens.data.catalogue import load_probe as load_probe
     from unitlens.data.concepts import Concept as Concept
-    from unitlens.data.concepts import Segmentation as Segmentation
     from unitlens.data.concepts import Vocabulary as Vocabulary
     from unitlens.data.dataset import from_dataset as from_dataset
     from unitlens.data.folder import from_folder as from_folder
@@ -72,16 +72,16 @@ if TYPE_CHECKING:
     from unitlens.data.probe import Batch as Batch
     from unitlens.data.probe import ProbeSet as ProbeSet
     from unitlens.data.scenes import render_scene as render_scene
+    from unitlens.data.segmentation import Segmentation as Segmentation
     from unitlens.display.report import report as report
     from unitlens.dissection.engine import dissect as dissect
     from unitlens.dissection.result import Dissection as Dissection
     from unitlens.dissection.result import load as load
-    from unitlens.errors import UnitLensError as UnitLensError
     from unitlens.models.capture import capture as capture
     from unitlens.models.capture import edit as edit
-    from unitlens.models.capture import layer_table as layer_table
     from unitlens.models.capture import layers as layers
     from unitlens.models.capture import split as split
+    from unitlens.models.layertable import layer_table as layer_table
     from unitlens.models.preprocess import Normalize as Normalize
     from unitlens.models.upsample import upsample as upsample
     from unitlens.models.zoo import load_model as load_model
@@ -96,7 +96,15 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'unitlens' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":  # a torch that is there but broken says itself what it lacks
+            raise
+        raise UnitLensError(
+            f"{name} needs torch, which is not installed; saved dissections open and show themselves without it. "
+            "Install it with: python -m pip install torch"
+        ) from error
     globals()[name] = value
     return value
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from unitlens.errors import OptionError, UnitLensError
+from unitlens.store_cli import commands
 
 app = typer.Typer(
     name="unitlens",
@@ -99,6 +100,9 @@ def demo(
         typer.echo(dissection.table(name, detectors_only=True, rows=20).text())
     page = ul.report(dissection, output)
     typer.echo(f"\n{page.resolve()}: open it in a browser. {time.perf_counter() - started:.1f} s in all.")
+
+
+app.add_typer(commands(worded))
 
 
 def _last_block(names: list[str]) -> list[str]:

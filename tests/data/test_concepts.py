@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unitlens.data.concepts import Concept, Segmentation, Vocabulary
+from unitlens.data.concepts import Concept, Vocabulary
+from unitlens.data.segmentation import Segmentation
 from unitlens.errors import ConceptError, ShapeMismatch
 
 WORDS = Vocabulary([("red", "colour"), ("door", "part"), ("door", "object"), ("tree", "object"), ("night", "mood")])

@@ -60,3 +60,41 @@ def test_dataset_fingerprint_changes_with_images_and_labels():
 def test_dataset_of_another_form_is_refused(dataset, error, words):
     with pytest.raises(error, match=words):
         from_dataset(dataset).load([0, 1])
+
+
+class Counted(list):
+    """A data set that knows which images were asked for."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.asked: list[int] = []
+
+    def __getitem__(self, i):
+        self.asked.append(i)
+        return super().__getitem__(i)
+
+
+def test_digests_read_every_image_once_and_stay_when_images_are_appended():
+    draw = torch.Generator().manual_seed(0)
+    items = [(torch.rand(3, *SIZE, generator=draw), i % 2) for i in range(5)]
+    counted = Counted(items)
+    short, long = from_dataset(counted), from_dataset([*items, (1 - items[0][0], 1)])
+    counted.asked.clear()
+    assert short.digest([1, 2]) == long.digest(range(1, 3))
+    assert sorted(counted.asked) == [1, 2]
+    assert short.fingerprint != long.fingerprint and short.identify(progress=False) == short.fingerprint
+    assert short.class_labels.tolist() == [0, 1, 0, 1, 0]
+    assert sorted(counted.asked) == [0, 1, 2, 3, 4]
+    relabelled = from_dataset([(image, 0) for image, _ in items])
+    assert len({p.digest([0, 1]) for p in (short, relabelled)} | {short.digest([1, 0]), short.digest([2, 3])}) == 4
+
+
+@pytest.mark.parametrize(("count", "bar"), [(200, False), (201, True)])
+def test_reading_many_images_shows_a_bar(capsys, count, bar):
+    items = [(torch.zeros(3, 1, 2), 0)] * count
+    from_dataset(items).prepare(progress=False)
+    assert capsys.readouterr().err == ""
+    probe = from_dataset(items)
+    assert probe.fingerprint == probe.fingerprint
+    shown = capsys.readouterr().err
+    assert ("Reading images: 100%" in shown) == bar and (shown == "") != bar

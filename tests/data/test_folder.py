@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from unitlens.data.concepts import Concept
-from unitlens.data.folder import from_folder
+from unitlens.data.folder import _digests, from_folder
 from unitlens.errors import ConceptError, DataWarning, OptionError, ProbeError, ShapeMismatch
 
 MSRC = Path(__file__).resolve().parents[3] / "shared" / "real" / "msrc_v2"
@@ -332,3 +332,51 @@ def test_a_folder_of_masks_among_the_images_is_pointed_out(tmp_path):
     with pytest.warns(DataWarning, match="'masks' in it looks like masks"):
         assert len(from_folder(tmp_path, size=8)) == 2
     assert len(from_folder(tmp_path / "images", size=8)) == 1
+
+
+def test_digests_stay_when_images_are_appended_or_the_folder_moves(photos):
+    base = load_masked(photos)
+    digests = [base.digest([0, 1]), base.digest([2, 3])]
+    save(photos / "images" / "zoo" / "z.png", pixels(9))
+    os.rename(photos / "images" / "zoo" / "a.PNG", photos / "images" / "zoo" / "a1.PNG")
+    longer = load_masked(photos)
+    assert len(longer) == 5 and longer.fingerprint != base.fingerprint
+    assert [longer.digest(range(2)), longer.digest(range(2, 4))] == digests
+    assert longer.digest([0, 1]) != longer.digest([1, 0])
+
+
+def test_a_digest_changes_with_images_masks_classes_and_options_of_its_range(photos):
+    base = load_masked(photos)
+    kept = base.digest([0, 1])
+    prints = {base.digest([2, 3]), load_masked(photos, crop="center").digest([2, 3])}
+    prints.add(from_folder(photos / "images", size=SIZE).digest([2, 3]))
+    prints.add(from_folder(photos / "images", size=SIZE[::-1], masks=photos / "masks", names=NAMES).digest([2, 3]))
+    more = {**NAMES, 7: "wood"}
+    prints.add(from_folder(photos / "images", size=SIZE, masks=photos / "masks", names=more).digest([2, 3]))
+    mask = photos / "masks" / "zoo" / "b.png"
+    save(mask, 255 - np.asarray(Image.open(mask)))
+    prints.add(base.digest([2, 3]))
+    save(photos / "images" / "zoo" / "b.png", pixels(99))
+    prints.add(base.digest([2, 3]))
+    assert len(prints) == 7 and base.digest([0, 1]) == kept
+    os.rename(photos / "images" / "zoo", photos / "images" / "aaa")  # now the first class: other numbers
+    os.rename(photos / "masks" / "zoo", photos / "masks" / "aaa")
+    assert load_masked(photos).digest([2, 3]) != kept
+
+
+def test_no_file_is_read_twice_and_many_show_a_bar(tmp_path, monkeypatch, capsys):
+    for i in range(201):
+        save(tmp_path / f"{i:03d}.png", np.full((1, 2, 3), i, np.uint8))
+    reads: list[Path] = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or read_bytes(path))
+    probe = from_folder(tmp_path, size=SIZE)
+    spans = [range(s, s + 67) for s in (0, 67, 134)]
+    assert len({probe.digest(span) for span in spans}) == 3
+    assert capsys.readouterr().err == "" and len(reads) == 201
+    assert probe.fingerprint == from_folder(tmp_path, size=SIZE).identify(progress=False)
+    assert len(reads) == 201
+    _digests.clear()
+    assert probe.identify(progress=False) and capsys.readouterr().err == ""
+    _digests.clear()
+    assert probe.fingerprint and "Reading files: 100%" in capsys.readouterr().err

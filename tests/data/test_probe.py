@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -154,3 +156,87 @@ def test_parts_that_do_not_fit_are_refused(changes):
 
 def test_repr_says_what_is_there():
     assert repr(make_probe()) == "ArrayProbe(7 images of 5x3, 3 classes, 2 concepts)"
+
+
+# ---- shards
+
+
+def test_a_stream_gives_a_batch_per_span_even_an_empty_one():
+    spans = [[0, 1], [1, 4], range(5, 9), [4]]
+    assert [b.index.tolist() for b in Gaps().stream(spans)] == [[0], [], [5, 6, 8], []]
+    assert [b.index.tolist() for b in Gaps().subset([4, 8, 0]).stream([[0], [2, 1]])] == [[], [2, 1]]
+    assert [b.index.tolist() for b in Gaps().batches(2)] == [[0], [2, 3], [5], [6], [8]]
+    assert list(Gaps().stream([])) == []
+
+
+def test_the_next_span_is_loaded_while_this_one_is_used():
+    started = [threading.Event() for _ in range(3)]
+
+    class Told(Gaps):
+        def load(self, index):
+            started[index[0]].set()
+            return super().load(index)
+
+    stream = Told().stream([[0], [1], [2]])
+    next(stream)
+    assert started[1].wait(10) and not started[2].is_set()
+    next(stream)
+    assert started[2].wait(10)
+    stream.close()
+
+
+def test_an_error_is_raised_at_its_span():
+    stream = make_probe().stream([[0], [1, 2], [99], [3]])
+    assert [next(stream).index.tolist() for _ in range(2)] == [[0], [1, 2]]
+    with pytest.raises(ProbeError, match="image 99"):
+        next(stream)
+
+
+def test_a_stream_closed_early_leaves_no_thread():
+    before = set(threading.enumerate())
+    stream = make_probe().stream([[i] for i in range(COUNT)])
+    next(stream)
+    stream.close()
+    assert set(threading.enumerate()) == before
+
+
+def test_a_digest_is_of_these_images_at_these_positions_only():
+    base = make_probe(annotated=torch.ones(COUNT, 2, dtype=torch.bool))
+    longer = ArrayProbe(
+        torch.cat([base.images, base.images[:2]]),
+        labels=torch.cat([base.truth.labels, base.truth.labels[:2]]),
+        vocabulary=WORDS,
+        annotated=torch.ones(COUNT + 2, 2, dtype=torch.bool),
+        class_labels=[0, 1, 2, 0, 1, 2, 0, 0, 1],
+    )
+    for span in (range(2, 6), [6, 0, 3], [5]):
+        assert base.digest(span) == longer.digest(list(span)) == longer.digest(np.array(span))
+        assert base.subset(range(1, 7)).digest([0, 2]) == longer.subset(range(1, 7)).digest([0, 2])
+    assert longer.digest([0, 1]) != longer.digest([7, 8]), "the same images elsewhere"
+    with pytest.raises(ProbeError, match="outside"):
+        base.digest([COUNT])
+
+
+def test_a_digest_changes_with_every_part():
+    base = make_probe(annotated=torch.ones(COUNT, 2, dtype=torch.bool))
+    flipped, relabelled, unseen = base.images.clone(), base.truth.labels.clone(), base.truth.annotated.clone()
+    flipped[3, 1, 2, 4] = 1 - flipped[3, 1, 2, 4]
+    relabelled[3, 0, 0, 0] = (relabelled[3, 0, 0, 0] + 1) % 3
+    unseen[3, 1] = False
+    known = {"annotated": base.truth.annotated}
+    changed = [
+        make_probe(images=flipped, **known),
+        make_probe(labels=relabelled, **known),
+        make_probe(annotated=unseen),
+        make_probe(class_labels=[0, 1, 2, 1, 1, 2, 0], **known),
+        make_probe(vocabulary=Vocabulary([("sky", "object"), ("roof", "material")]), **known),
+    ]
+    for span in ([2, 3], [3, 6, 1]):
+        assert len({p.digest(span) for p in [base, *changed]} | {base.digest(span[::-1])}) == 2 + len(changed)
+    outside = [p.digest([0, 1, 2]) for p in [base, *changed]]
+    assert len(set(outside)) == 2, "only the vocabulary is of all images"
+
+
+def test_a_probe_set_of_another_kind_has_a_digest_too():
+    digests = [Gaps().digest(span) for span in ([0], [1], [0, 1], [1, 0], range(3), [0, 2])]
+    assert len(set(digests)) == 6 and Gaps().digest(range(3)) == Gaps().digest([0, 1, 2])

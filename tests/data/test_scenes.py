@@ -245,6 +245,40 @@ def test_a_larger_set_draws_only_what_is_new(kept, drawn):
     assert torch.equal(larger.load([5]).images, make_probe(kept, 6).load([5]).images)
 
 
+def test_few_scenes_of_a_chunk_are_drawn_alone_and_half_of_it_whole(tmp_path, monkeypatch, drawn):
+    monkeypatch.setattr(scenes, "CHUNK", 8)
+    probe = make_probe(tmp_path, 40)
+    few = [1, 9, 4, 3]  # three of the first chunk, one of the second
+    pictures = probe.pictures(few)
+    assert sorted(drawn) == sorted(few) and not list(tmp_path.rglob("*.safetensors"))
+    assert np.array_equal(pictures, [render_scene(i, size=64).picture for i in few])
+    assert np.array_equal(probe.pictures([9])[0], pictures[1]) and len(drawn) == 4, "they stay in memory"
+    assert np.array_equal(probe.pictures([1, 4, 3, 6])[0], pictures[0])
+    assert sorted(drawn[4:]) == list(range(8)) and len(list(tmp_path.rglob("*.safetensors"))) == 1
+
+
+def test_a_stream_keeps_the_chunks_it_asks_for_in_small_spans(tmp_path, monkeypatch, drawn):
+    monkeypatch.setattr(scenes, "CHUNK", 8)
+    probe = make_probe(tmp_path, 20)
+    spans = [range(s, min(s + 3, 20)) for s in range(0, 20, 3)]
+    batches = list(probe.subset(range(19, -1, -1)).stream(spans))
+    assert [b.index.tolist() for b in batches] == [list(span) for span in spans]
+    assert np.array_equal(
+        (batches[2].images[1] * 255).byte().permute(1, 2, 0).numpy(), render_scene(19 - 7, size=64).picture
+    )
+    assert sorted(drawn) == list(range(24)) and len(list(tmp_path.rglob("*.safetensors"))) == 3
+
+
+def test_digests_of_scenes_are_those_of_a_longer_set():
+    short, long = SceneProbe(100), SceneProbe(5000)
+    assert short.digest(range(32, 64)) == long.digest(list(range(32, 64)))
+    others = [long.digest(range(32, 65)), SceneProbe(100, seed=7).digest(range(32, 64)), short.digest([33, 32])]
+    others += [SceneProbe(100, size=64).digest(range(32, 64)), short.subset(range(32, 64)).digest(range(32))]
+    assert len({short.digest(range(32, 64)), *others}) == 6
+    with pytest.raises(ProbeError, match="outside"):
+        short.digest([100])
+
+
 def test_another_seed_or_size_is_another_set(kept, drawn):
     probes = [make_probe(kept), make_probe(kept, 71), make_probe(kept, seed="train"), SceneProbe(70, size=65)]
     assert len({probe.fingerprint for probe in probes}) == 4

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from unitlens.errors import DeviceMismatch, LayerError, LayerNotFound, OptionError, ShapeMismatch
-from unitlens.models.capture import LayerInfo, capture, edit, layer_table, layers, split
+from unitlens.models.capture import capture, edit, layers, split
+from unitlens.models.layertable import LayerInfo, layer_table
 
 B, U, C, H, W = 3, 5, 4, 9, 7
 
@@ -83,7 +84,7 @@ def test_layer_table_counts_units_grid_and_calls(images):
     assert table["blocks.1.relu"].calls == 2
     assert table["unused"] == LayerInfo("unused", "Linear", None, None, 0)
     assert table["lstm[0]"].units == U
-    assert table["lstm[0]"].grid is None
+    assert table["lstm[0]"].grid == (H, W)  # it runs over the pixels row by row: tokens of the image
     assert table["lstm[1][1]"].kind == "LSTM"
     assert table["head"] == LayerInfo("head", "Linear", C, None, 1)
 

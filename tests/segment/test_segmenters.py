@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from unitlens.data.colours import COLOUR_NAMES, name_colours
-from unitlens.data.concepts import Concept, Segmentation, Vocabulary
+from unitlens.data.concepts import Concept, Vocabulary
 from unitlens.data.probe import ArrayProbe, Batch
+from unitlens.data.segmentation import Segmentation
 from unitlens.errors import ConceptError, OptionError, ProbeError, ShapeMismatch, UnitLensError
 from unitlens.segment.colours import ColourNames
 from unitlens.segment.custom import Custom

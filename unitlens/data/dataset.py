@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from unitlens.data.picture import Size, check_size, resized, upright_rgb
-from unitlens.data.probe import Batch, ProbeSet, check_index, check_range
+from unitlens.data.probe import FEW, Batch, ProbeSet, check_index, check_range, positions_text
 from unitlens.errors import ProbeError, ShapeMismatch
 from unitlens.progress import progress as show_progress
 
@@ -53,8 +53,7 @@ class DatasetProbe(ProbeSet):
         self._size = size
         first = self._item(0)[0]
         self.size = (first.shape[-2], first.shape[-1])
-        self._fingerprint: str | None = None
-        self._class_labels: np.ndarray | None = None
+        self._read: dict[int, tuple[str, int]] = {}  # sha256 and label of every image that was read for its identity
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -62,29 +61,37 @@ class DatasetProbe(ProbeSet):
     @property
     def fingerprint(self) -> str:
         """sha256 over all the images and labels, read once."""
-        if self._fingerprint is None:
-            self.prepare(progress=False)
-        return str(self._fingerprint)
+        return self.identify()
 
     @property
     def class_labels(self) -> np.ndarray:
-        if self._class_labels is None:
-            self.prepare(progress=False)
-        return np.array(self._class_labels, dtype=np.int64)
+        return np.array([label for _, label in self._identities(range(len(self)), show=True)], dtype=np.int64)
+
+    def identify(self, *, progress: bool = True) -> str:
+        """The fingerprint; `progress=False` keeps the bar away that shows where more than 200 images are new."""
+        lines = self._identities(range(len(self)), show=progress)
+        return f"dataset:{_digest(self.size, lines)}"
+
+    def digest(self, index: Sequence[int]) -> str:
+        """sha256 over these images and labels, each read once, and their positions."""
+        asked = check_index(index, len(self))
+        return f"dataset:{_digest(self.size, self._identities(asked, show=True))}[{positions_text(asked)}]"
 
     def prepare(self, *, progress: bool = True) -> ProbeSet:
-        """Reads every image once for the fingerprint, with a progress bar."""
-        digest = hashlib.sha256(f"{len(self)}|{self.size}|".encode())
-        labels = []
-        with show_progress("reading images", len(self), show=progress) as meter:
-            for i in range(len(self)):
-                image, label = self._item(i)
-                labels.append(label)
-                digest.update(image.numpy().tobytes() + f"|{label}|".encode())
-                meter.step()
-        self._fingerprint = f"dataset:{digest.hexdigest()}"
-        self._class_labels = np.array(labels, dtype=np.int64)
+        """Reads every image once for the fingerprint, with a progress bar where there are many."""
+        self._identities(range(len(self)), show=progress)
         return self
+
+    def _identities(self, index: Sequence[int], show: bool) -> list[tuple[str, int]]:
+        """sha256 (with the size) and label of these images."""
+        new = [i for i in index if i not in self._read]
+        with show_progress("Reading images", len(new), show=show and len(new) > FEW) as meter:
+            for i in new:
+                image, label = self._item(i)
+                content = str(tuple(image.shape)).encode() + image.numpy().tobytes()
+                self._read[i] = (hashlib.sha256(content).hexdigest(), label)
+                meter.step()
+        return [self._read[i] for i in index]
 
     def load(self, index: Sequence[int]) -> Batch:
         """The images at these positions: float32 (B, 3, H, W)."""
@@ -110,6 +117,11 @@ class DatasetProbe(ProbeSet):
                 f"dataset: label {i}: expected a whole number, got {type(label).__name__} {label!r}"
             ) from error
         return _as_image(image, i, self._size), number
+
+
+def _digest(size: Size, lines: Sequence[tuple[str, int]]) -> str:
+    text = "\n".join(f"{content}|{label}" for content, label in lines)
+    return hashlib.sha256(f"{len(lines)}|{size}\n{text}".encode()).hexdigest()
 
 
 def _as_image(image: Any, i: int, size: Size | None) -> torch.Tensor:

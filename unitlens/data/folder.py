@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from unitlens.data.concepts import Segmentation
 from unitlens.data.masknames import MaskNames
 from unitlens.data.picture import (
     CROPS,
@@ -28,7 +27,8 @@ from unitlens.data.picture import (
     resized,
     values_at,
 )
-from unitlens.data.probe import Batch, ProbeSet, check_index
+from unitlens.data.probe import FEW, Batch, ProbeSet, check_index, positions_text
+from unitlens.data.segmentation import Segmentation
 from unitlens.errors import DataWarning, OptionError, ProbeError, ShapeMismatch
 from unitlens.progress import progress
 
@@ -131,20 +131,47 @@ class FolderProbe(ProbeSet):
     @property
     def fingerprint(self) -> str:
         """sha256 over paths, contents of images and masks, and options; a file is read again only when it changes."""
-        options = {"size": list(self.size), "crop": self.crop}
-        if self.names is not None:
-            meaning = {str(v): None if c is None else [c.name, c.category] for v, c in self.names.meaning.items()}
-            options["names"] = meaning  # type: ignore[assignment]
-        digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+        return self.identify()
+
+    def identify(self, *, progress: bool = True) -> str:
+        """The fingerprint; `progress=False` keeps the bar away that shows where more than 200 files are new."""
+        _read_contents(self._files(range(len(self))), show=progress)
+        digest = hashlib.sha256(self._options().encode())
         for path in self.paths:
-            mask = self.masks.get(path)
-            line = [path, _content(self.root / path), None if mask is None else _content(mask)]
-            digest.update(json.dumps(line).encode() + b"\n")
+            digest.update(json.dumps([path, *self._contents(path)]).encode() + b"\n")
         return f"folder:{digest.hexdigest()}"
 
+    def digest(self, index: Sequence[int]) -> str:
+        """sha256 over the contents of these images and masks, their classes and options, and their positions.
+
+        Where the files lie and what they are called is no part of it.
+        """
+        asked = check_index(index, len(self))
+        _read_contents(self._files(asked), show=True)
+        digest = hashlib.sha256(self._options().encode())
+        for i in asked:
+            line = [*self._contents(self.paths[i]), int(self._class_labels[i])]
+            digest.update(json.dumps(line).encode() + b"\n")
+        return f"folder:{digest.hexdigest()}[{positions_text(asked)}]"
+
+    def _options(self) -> str:
+        options: dict[str, object] = {"size": list(self.size), "crop": self.crop}
+        if self.names is not None:
+            meaning = self.names.meaning.items()
+            options["names"] = {str(v): None if c is None else [c.name, c.category] for v, c in meaning}
+        return json.dumps(options, sort_keys=True)
+
+    def _contents(self, path: str) -> tuple[str, str | None]:
+        mask = self.masks.get(path)
+        return _content(self.root / path), None if mask is None else _content(mask)
+
+    def _files(self, index: Sequence[int]) -> list[Path]:
+        paths = [self.paths[i] for i in index]
+        return [self.root / path for path in paths] + [self.masks[path] for path in paths if path in self.masks]
+
     def prepare(self, *, progress: bool = True) -> ProbeSet:
-        """Reads every file once for the fingerprint, with a progress bar."""
-        _read_contents([self.root / path for path in self.paths] + list(self.masks.values()), show=progress)
+        """Reads every file once for the fingerprint, with a progress bar where there are many."""
+        _read_contents(self._files(range(len(self))), show=progress)
         return self
 
     def load(self, index: Sequence[int]) -> Batch:
@@ -283,7 +310,9 @@ def _content(path: Path) -> str:
 
 
 def _read_contents(paths: Sequence[Path], show: bool) -> None:
-    with progress("reading files", len(paths), unit="files", show=show) as meter:
-        for path in paths:
+    """Reads the files that were never read; a bar shows where these are many."""
+    new = [path for path in paths if path not in _digests]
+    with progress("Reading files", len(new), unit="files", show=show and len(new) > FEW) as meter:
+        for path in new:
             _content(path)
             meter.step()

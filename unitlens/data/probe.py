@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from unitlens.data.concepts import Segmentation, Vocabulary
+from unitlens.data.concepts import Vocabulary
+from unitlens.data.segmentation import Segmentation
+from unitlens.data.stream import read_ahead
 from unitlens.errors import ProbeError
+
+FEW = 200  # files or images up to which reading them shows no progress bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,20 @@ class ProbeSet(ABC):
     def fingerprint(self) -> str:
         """Text that changes whenever an image, a label or their order changes."""
 
+    def digest(self, index: Sequence[int]) -> str:
+        """Text that changes whenever one of these images, its truth or label, or the vocabulary changes.
+
+        A probe set to which images are appended keeps the digests of its earlier ranges where its kind says so; this
+        general one holds the fingerprint of all the images, and so changes with them.
+
+        Raises ProbeError for positions outside the set.
+
+        >>> images = torch.arange(5 * 3 * 2 * 4).reshape(5, 3, 2, 4) / 119
+        >>> ArrayProbe(images[:3]).digest(range(2)) == ArrayProbe(images).digest([0, 1])
+        True
+        """
+        return f"{self.fingerprint}[{positions_text(check_index(index, len(self)))}]"
+
     @abstractmethod
     def load(self, index: Sequence[int]) -> Batch:
         """The images at these positions. Images that cannot be read are left out, with a DataWarning."""
@@ -64,6 +81,10 @@ class ProbeSet(ABC):
     def prepare(self, *, progress: bool = True) -> ProbeSet:
         """Does what takes long once (rendering, checking) with a progress bar; does nothing by default."""
         return self
+
+    def identify(self, *, progress: bool = True) -> str:
+        """The fingerprint, with a progress bar where it means reading many files (`progress=False`: without)."""
+        return self.fingerprint
 
     @property
     def class_labels(self) -> np.ndarray:
@@ -77,17 +98,26 @@ class ProbeSet(ABC):
         """All the images in order; the next batch is loaded while this one is used."""
         if batch_size < 1:
             raise ProbeError(f"batch_size: expected 1 or more, got {batch_size}")
-        starts = list(range(0, len(self), batch_size))
-        with ThreadPoolExecutor(1) as pool:
-            spans = [range(s, min(s + batch_size, len(self))) for s in starts]
-            waiting = pool.submit(self.load, spans[0]) if spans else None
-            for following in [*spans[1:], None]:
-                if waiting is None:
-                    return
-                batch = waiting.result()
-                waiting = pool.submit(self.load, following) if following is not None else None
-                if len(batch):
-                    yield batch
+        spans = [range(s, min(s + batch_size, len(self))) for s in range(0, len(self), batch_size)]
+        for batch in self.stream(spans):
+            if len(batch):
+                yield batch
+
+    def stream(
+        self, spans: Iterable[Sequence[int]], coming: Sequence[Sequence[int]] | None = None
+    ) -> Iterator[Batch]:
+        """One batch per span of positions, in order; the next one is loaded while this one is used.
+
+        spans may be decided late: each is asked for when the one before it is handed out. coming: what will be asked
+        for, as far as it is known; a probe set that has to draw its images begins with it.
+
+        A span of which no image can be read gives a batch of none. An error is raised where its span would come.
+
+        >>> probe = ArrayProbe(torch.rand(5, 3, 2, 4))
+        >>> [batch.index.tolist() for batch in probe.stream([range(2), [4]])]
+        [[0, 1], [4]]
+        """
+        return read_ahead(self.load, spans)
 
     def pictures(self, index: Sequence[int]) -> np.ndarray:
         """The images at these positions for people: uint8 (N, H, W, 3)."""
@@ -121,6 +151,18 @@ def check_index(index: Sequence[int], count: int) -> list[int]:
     return positions
 
 
+def positions_text(index: Sequence[int]) -> str:
+    """Positions in few letters, the same for equal positions.
+
+    >>> positions_text(range(64, 128)), positions_text([64, 65, 66]), positions_text([3, 1])
+    ('64..127', '64..66', '3,1')
+    """
+    first = index[0] if index else 0
+    if len(index) > 1 and list(index) == list(range(first, first + len(index))):
+        return f"{first}..{index[-1]}"
+    return ",".join(map(str, index))
+
+
 class Subset(ProbeSet):
     """Some images of another probe set; `Batch.index` counts within the subset.
 
@@ -147,11 +189,36 @@ class Subset(ProbeSet):
         self.whole.prepare(progress=progress)
         return self
 
+    def identify(self, *, progress: bool = True) -> str:
+        self.whole.identify(progress=progress)  # what is read is kept
+        return self.fingerprint
+
+    def digest(self, index: Sequence[int]) -> str:
+        """The digest these images have in the whole, and where they stand here."""
+        asked = check_index(index, len(self))
+        return f"{self.whole.digest([self.index[i] for i in asked])}at[{positions_text(asked)}]"
+
     def load(self, index: Sequence[int]) -> Batch:
         asked = check_index(index, len(self))
-        places = [self.index[i] for i in asked]
-        batch = self.whole.load(places)
-        here = dict(zip(places, asked, strict=True))
+        return self._own(asked, self.whole.load([self.index[i] for i in asked]))
+
+    def stream(
+        self, spans: Iterable[Sequence[int]], coming: Sequence[Sequence[int]] | None = None
+    ) -> Iterator[Batch]:
+        asked: deque[list[int]] = deque()
+
+        def places() -> Iterator[list[int]]:
+            for span in spans:
+                asked.append(check_index(span, len(self)))
+                yield [self.index[i] for i in asked[-1]]
+
+        ahead = None if coming is None else [[self.index[i] for i in span] for span in coming]
+        for batch in self.whole.stream(places(), ahead):
+            yield self._own(asked.popleft(), batch)
+
+    def _own(self, asked: Sequence[int], batch: Batch) -> Batch:
+        """A batch of the whole with the positions its images have here."""
+        here = {self.index[i]: i for i in asked}
         own = torch.tensor([here[int(i)] for i in batch.index], dtype=torch.int64)
         return Batch(batch.images, own, batch.class_labels, batch.truth)
 
@@ -196,17 +263,28 @@ class ArrayProbe(ProbeSet):
 
     @property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{tuple(self.images.shape)}".encode())
-        parts = [self.images, self._class_labels]
+        return f"arrays:{self._hash(slice(None))}"
+
+    def digest(self, index: Sequence[int]) -> str:
+        """sha256 over these images with their labels and the vocabulary, and their positions."""
+        asked = check_index(index, len(self))
+        positions, first = positions_text(asked), asked[0] if asked else 0
+        ascending = asked == list(range(first, first + len(asked)))
+        rows = slice(first, first + len(asked)) if ascending else torch.tensor(asked, dtype=torch.int64)
+        return f"arrays:{self._hash(rows)}[{positions}]"
+
+    def _hash(self, rows: slice | torch.Tensor) -> str:
+        parts = [self.images[rows], self._class_labels[rows]]
+        digest = hashlib.sha256(f"{tuple(parts[0].shape)}".encode())
         if self.truth is not None:
-            parts += [self.truth.labels] + ([] if self.truth.annotated is None else [self.truth.annotated])
+            parts += [part[rows] for part in (self.truth.labels, self.truth.annotated) if part is not None]
             digest.update(repr(self.truth.vocabulary.concepts).encode())
         for part in parts:
             digest.update(
                 f"{part.dtype}{tuple(part.shape)}".encode()
             )  # (2, 1, 3, 4) and (2, 1, 4, 3) may hold the same bytes
-            digest.update(part.cpu().numpy().tobytes())
-        return f"arrays:{digest.hexdigest()}"
+            digest.update(np.ascontiguousarray(part.cpu().numpy()).data)
+        return digest.hexdigest()
 
     def load(self, index: Sequence[int]) -> Batch:
         at = torch.tensor(check_index(index, len(self)), dtype=torch.int64)

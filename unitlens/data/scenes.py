@@ -2,101 +2,35 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from unitlens.data.colours import name_colours
-from unitlens.data.concepts import Concept, Segmentation, Vocabulary
-from unitlens.data.probe import Batch, ProbeSet, check_index
-from unitlens.data.world.canvas import Canvas
-from unitlens.data.world.dice import Dice
-from unitlens.data.world.vocabulary import CLASSES, COLOURS, MATERIALS, OBJECTS, PARTS
+from unitlens.data.drawing import Drawing, can_draw
+from unitlens.data.probe import Batch, ProbeSet, check_index, positions_text
+from unitlens.data.segmentation import Segmentation
+from unitlens.data.world.scene import SCENE_CONCEPTS as SCENE_CONCEPTS
+from unitlens.data.world.scene import SEEDS as SEEDS
+from unitlens.data.world.scene import WORLD as WORLD
+from unitlens.data.world.scene import Scene as Scene
+from unitlens.data.world.scene import chunk_recipe, packed
+from unitlens.data.world.scene import render_scene as render_scene
+from unitlens.data.world.vocabulary import CLASSES
 from unitlens.errors import OptionError
 from unitlens.progress import progress
 from unitlens.store import Store, default_store
 
-WORLD = 1  # raised whenever a scene would look different; part of every fingerprint
 CHUNK = 64  # scenes rendered and kept together
-SEEDS = {"train": 0, "validation": 1, "probe": 2}
+MANY = 256  # scenes from which on worker processes draw them: below, starting them takes as long
+IN_MEMORY = 4  # chunks held in memory, and as many scenes as one chunk drawn alone
 
-SCENE_CONCEPTS = Vocabulary(
-    [(name, "object") for name in OBJECTS]
-    + [(name, "part") for name in PARTS]
-    + [(name, "material") for name in MATERIALS]
-    + [(name, "colour") for name in COLOURS]
-)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One picture of the world.
-
-    picture: uint8 (S, S, 3). surface: uint8 (S, S), which row of `surfaces` each pixel shows.
-    surfaces: int16 (R, 3), labels of object, part and material, 0 = none. class_label: position in CLASSES.
-    """
-
-    picture: np.ndarray
-    surface: np.ndarray
-    surfaces: np.ndarray
-    class_label: int
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Label planes object, part, material and colour of SCENE_CONCEPTS: int16 (4, S, S)."""
-        things = self.surfaces[self.surface]  # (S, S, 3)
-        first_colour = SCENE_CONCEPTS.label(Concept(COLOURS[0], "colour"))
-        colours = name_colours(self.picture).astype(np.int16) + first_colour
-        return np.concatenate([np.moveaxis(things, -1, 0), colours[None]])
-
-
-@lru_cache(maxsize=1)
-def _composers() -> dict[str, Callable[[Canvas, Dice], None]]:
-    from unitlens.data.world import home, nature, town
-
-    return {**nature.CLASSES, **town.CLASSES, **home.CLASSES}
-
-
-@lru_cache(maxsize=4096)
-def _surface_labels(surface: tuple[str, str | None, str | None]) -> tuple[int, int, int]:
-    thing, part, material = (
-        SCENE_CONCEPTS.label(Concept(name, category)) if name else 0
-        for name, category in zip(surface, ("object", "part", "material"), strict=True)
-    )
-    return thing, part, material
-
-
-def render_scene(index: int, *, seed: int = SEEDS["probe"], size: int = 128, scene_class: str | None = None) -> Scene:
-    """Draws scene `index` of a seed, the same whatever else is drawn and at every size.
-
-    size: 64..256 pixels. scene_class: a name of CLASSES; by default they take turns.
-
-    >>> scene = render_scene(3, size=64)
-    >>> scene.picture.shape, scene.labels.shape, CLASSES[scene.class_label]
-    ((64, 64, 3), (4, 64, 64), 'snow slope')
-
-    Raises OptionError for an unknown class or a size outside 64..256.
-    """
-    if not 64 <= size <= 256:
-        raise OptionError(f"size: scenes are drawn from 64 to 256 pixels, got {size}")
-    label = index % len(CLASSES) if scene_class is None else _class_label(scene_class)
-    dice = Dice("scene", seed, index, CLASSES[label])
-    canvas = Canvas(size, dice)
-    _composers()[CLASSES[label]](canvas, dice)
-    surface, surfaces = canvas.planes()
-    table = np.array([(0, 0, 0), *(_surface_labels(s) for s in surfaces)], dtype=np.int16)
-    return Scene(canvas.picture(), surface, table, label)
-
-
-def _class_label(name: str) -> int:
-    if name not in CLASSES:
-        raise OptionError(f"scene_class: expected one of {', '.join(CLASSES)}; got {name!r}")
-    return CLASSES.index(name)
+_lock = threading.Lock()  # of what the probe sets hold in memory: the loading thread and the caller share it
 
 
 class SceneProbe(ProbeSet):
@@ -119,6 +53,9 @@ class SceneProbe(ProbeSet):
         self.count, self.seed = count, SEEDS[seed] if isinstance(seed, str) else seed
         self.size, self.store = (size, size), store or default_store()
         self._chunks: OrderedDict[int, dict[str, np.ndarray]] = OrderedDict()
+        self._alone: OrderedDict[int, Scene] = OrderedDict()  # scenes of chunks that are not drawn
+        self._whole: frozenset[int] = frozenset()  # chunks a stream asked for: drawn whole, in however many spans
+        self._drawing: Drawing | None = None  # what draws ahead of a stream
 
     def __len__(self) -> int:
         return self.count
@@ -131,59 +68,125 @@ class SceneProbe(ProbeSet):
     def class_labels(self) -> np.ndarray:
         return np.arange(self.count) % len(CLASSES)
 
+    def digest(self, index: Sequence[int]) -> str:
+        """World, seed, size and positions: nothing is drawn for it."""
+        positions = positions_text(check_index(index, self.count))
+        return f"scenes:{WORLD}:{self.seed}:{self.size[0]}[{positions}]"
+
     def prepare(self, *, progress: bool = True) -> SceneProbe:
-        """Renders what the store does not have yet."""
-        missing = [c for c in range(-(-self.count // CHUNK)) if not self.store.hit(self._recipe(c))]
+        """Draws what the store does not have yet, on all cores."""
+        missing = self._missing(range(-(-self.count // CHUNK)))
         if missing:
             self._render_chunks(missing, show=progress)
         return self
 
+    def stream(
+        self, spans: Iterable[Sequence[int]], coming: Sequence[Sequence[int]] | None = None
+    ) -> Iterator[Batch]:
+        """One batch per span; what is not in the store yet is drawn ahead of it, on all cores, and kept."""
+        if coming is None:
+            coming = spans = list(spans)
+        with self._drawn_ahead(coming):
+            yield from super().stream(spans)
+
+    def _missing(self, chunks: Iterable[int]) -> list[int]:
+        return [c for c in chunks if not self.store.hit(self._recipe(c))]
+
+    def _workers(self, chunks: Sequence[int]) -> Drawing:
+        return Drawing(self.store.root, chunks, seed=self.seed, size=self.size[0], scenes=CHUNK)
+
     def _render_chunks(self, chunks: Sequence[int], show: bool) -> None:
         with progress("Drawing scenes", len(chunks) * CHUNK, unit="scenes", show=show) as meter:
+            if len(chunks) * CHUNK >= MANY and can_draw():
+                with self._workers(chunks) as drawing:
+                    for _ in drawing.finished():
+                        meter.step(CHUNK)
+                chunks = self._missing(chunks)  # none, unless the workers failed
             for chunk in chunks:
                 self._render(chunk)
                 meter.step(CHUNK)
                 if not self.store.hit(self._recipe(chunk)):
                     return  # nothing can be kept here: drawn again when loaded, so drawing ahead is in vain
 
+    @contextmanager
+    def _drawn_ahead(self, spans: Sequence[Sequence[int]]) -> Iterator[None]:
+        asked = Counter(int(i) // CHUNK for span in spans for i in span if 0 <= i < self.count)  # `load` refuses others
+        whole = [chunk for chunk, scenes in asked.items() if self._is_most(chunk, scenes)]
+        self._whole |= frozenset(whole)
+        missing = self._missing(whole)
+        if len(missing) * CHUNK < MANY or not can_draw() or self._drawing is not None:
+            yield
+            return
+        with self._workers(missing) as self._drawing:
+            try:
+                yield
+            finally:
+                self._drawing = None
+
+    def _is_most(self, chunk: int, scenes: int) -> bool:
+        """Whether so many scenes are half or more of those a chunk has in this set."""
+        return 2 * scenes >= min(CHUNK, self.count - chunk * CHUNK)
+
     def _recipe(self, chunk: int) -> dict[str, object]:
-        drawn = {"world": WORLD, "seed": self.seed, "size": self.size[0]}
-        return {"kind": "scenes", **drawn, "chunk": chunk, "scenes": CHUNK}
+        return chunk_recipe(self.seed, self.size[0], chunk, CHUNK)
 
     def _render(self, chunk: int) -> dict[str, np.ndarray]:
         first = chunk * CHUNK
         with ThreadPoolExecutor(2) as pool:
-            scenes = list(pool.map(self._scene, range(first, first + CHUNK)))
-        tables = np.zeros((CHUNK, max(len(s.surfaces) for s in scenes), 3), dtype=np.int16)
-        for table, scene in zip(tables, scenes, strict=True):
-            table[: len(scene.surfaces)] = scene.surfaces
-        arrays = {
-            "pictures": np.stack([s.picture for s in scenes]),
-            "surface": np.stack([s.surface for s in scenes]),
-            "surfaces": tables,
-        }
+            arrays = packed(list(pool.map(self._scene, range(first, first + CHUNK))))
         self.store.offer(self._recipe(chunk), arrays, {})
         return arrays
 
     def _scene(self, index: int) -> Scene:
         return render_scene(index, seed=self.seed, size=self.size[0])
 
-    def _chunk(self, chunk: int) -> dict[str, np.ndarray]:
-        arrays = self._chunks.get(chunk)
-        if arrays is None:  # `batches` loads in a thread of its own: never look twice, another may drop it in between
-            stored = self.store.get(self._recipe(chunk))
-            arrays = self._chunks[chunk] = stored[0] if stored else self._render(chunk)
-            while len(self._chunks) > 4:
+    def _chunk(self, chunk: int, scenes: int) -> dict[str, np.ndarray] | None:
+        """A chunk of which so many scenes are asked for; None where these few are better drawn alone."""
+        with _lock:
+            arrays = self._chunks.get(chunk)
+        if arrays is not None:
+            return arrays
+        drawing = self._drawing
+        if drawing is not None:
+            drawing.wait(chunk)
+        stored = self.store.get(self._recipe(chunk))
+        if stored is None and chunk not in self._whole and not self._is_most(chunk, scenes):
+            return None
+        arrays = stored[0] if stored else self._render(chunk)
+        with _lock:
+            self._chunks[chunk] = arrays
+            while len(self._chunks) > IN_MEMORY:
                 self._chunks.popitem(last=False)
         return arrays
 
+    def _one(self, index: int) -> Scene:
+        """A scene drawn alone, without the rest of its chunk."""
+        with _lock:
+            scene = self._alone.get(index)
+        if scene is None:
+            scene = self._scene(index)
+            with _lock:
+                self._alone[index] = scene
+                while len(self._alone) > CHUNK:
+                    self._alone.popitem(last=False)
+        return scene
+
     def _pick(self, index: Sequence[int]) -> list[Scene]:
-        scenes = []
-        for i in check_index(index, self.count):
-            arrays, place = self._chunk(i // CHUNK), i % CHUNK
-            planes = arrays["pictures"][place], arrays["surface"][place], arrays["surfaces"][place]
-            scenes.append(Scene(*planes, i % len(CLASSES)))
-        return scenes
+        asked = check_index(index, self.count)
+        by_chunk: dict[int, list[int]] = {}
+        for i in dict.fromkeys(asked):
+            by_chunk.setdefault(i // CHUNK, []).append(i)
+        found: dict[int, Scene] = {}
+        for chunk, own in by_chunk.items():  # one after the other: more than fit into memory may be asked for
+            arrays = self._chunk(chunk, len(own))
+            for i in own:
+                place = i % CHUNK
+                if arrays is None:
+                    found[i] = self._one(i)
+                else:
+                    planes = arrays["pictures"][place], arrays["surface"][place], arrays["surfaces"][place]
+                    found[i] = Scene(*planes, i % len(CLASSES))
+        return [found[i] for i in asked]
 
     def load(self, index: Sequence[int]) -> Batch:
         scenes = self._pick(index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,43 +13,25 @@ import numpy as np
 from safetensors import SafetensorError
 
 from unitlens.data.concepts import Concept, Vocabulary
+from unitlens.dissection import evidence
+from unitlens.dissection.files import packed, unpacked
 from unitlens.dissection.labels import best_two, iou_table
+from unitlens.dissection.layer import LayerDissection
+from unitlens.dissection.metrics import (
+    Best,
+    best_information,
+    best_iou,
+    information_table,
+    precision_table,
+    recall_table,
+)
+from unitlens.dissection.tails import BRACKET
 from unitlens.errors import AssetError, LayerNotFound, OptionError
 from unitlens.rich import Rich
 from unitlens.store import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     import pandas
-
-
-@dataclass(frozen=True, eq=False)
-class LayerDissection:
-    """The counts of one layer (U units, C concepts, G categories, k top images, h x w activation grid).
-
-    threshold: float32 (U,), t_u: the unit fires where its upsampled activation is strictly greater.
-    intersection: int64 (U, C), pixels where the unit fires and the concept is seen.
-    activation_area: int64 (U, G), firing pixels in the images annotated for each category.
-    top_value, top_index: float32, int64 (U, k), peak activation and position in the probe set of the images that
-        excite the unit most, best first (-1 where there are fewer than k).
-    top_map: float16 (U, k, h, w), the unit's activation map in those images.
-    geometry: (scale_y, offset_y, scale_x, offset_x) from grid cells to image pixels, or None for half-pixel centres.
-    nonfinite: int64 (U,), activations that were NaN or infinite.
-    """
-
-    name: str
-    threshold: np.ndarray
-    intersection: np.ndarray
-    activation_area: np.ndarray
-    top_value: np.ndarray
-    top_index: np.ndarray
-    top_map: np.ndarray
-    nonfinite: np.ndarray
-    geometry: tuple[float, float, float, float] | None = None
-
-    @property
-    def units(self) -> int:
-        """How many units the layer has."""
-        return len(self.threshold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +44,8 @@ class Dissection(Rich):
     thumbnails: probe-set position -> JPEG bytes of every image that is a top image of some unit.
     quantile: the level; 0.99 keeps the top 1 % of all pixels. min_iou: a unit is a detector from this IoU on.
     recipe: everything the result depends on. notes: model's name, images counted and skipped, seconds, image size.
+    total: pixels of the grid in all images. concept_images: int64 (C,), images that show each concept.
+    block_area int64 (Bl, C), block_pixels int64 (Bl, G), block_total int64 (Bl,): the same by block of images.
     """
 
     layers: Mapping[str, LayerDissection]
@@ -73,6 +57,11 @@ class Dissection(Rich):
     min_iou: float
     recipe: Mapping[str, Any]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    total: int = 0
+    concept_images: np.ndarray | None = None
+    block_area: np.ndarray | None = None
+    block_pixels: np.ndarray | None = None
+    block_total: np.ndarray | None = None
 
     # ---- numbers --------------------------------------------------------------------------------------------
 
@@ -95,6 +84,78 @@ class Dissection(Rich):
             name: iou_table(counts.intersection, counts.activation_area, self.concept_area, index)
             for name, counts in self.layers.items()
         }
+
+    def at(self, quantile: float) -> Dissection:
+        """The same counts read at another quantile, without the model: thresholds, IoU, labels, masks, intervals.
+
+        Raises OptionError outside the range that was counted (0.97 to 0.999 unless another quantile was asked for).
+        """
+        if quantile == self.quantile:
+            return self
+        if any(counts.tails is None for counts in self.layers.values()):
+            raise OptionError(
+                f"quantile: this result is known at {self.quantile:g} only. dissect(..., quantile={quantile:g})"
+            )
+        lowest, highest = self.recipe.get("bracket", BRACKET)
+        if not lowest <= quantile <= highest:
+            raise OptionError(
+                f"quantile: this result is known from {lowest:g} to {highest:g}, got {quantile:g}. "
+                f"dissect(..., quantile={quantile:g}) counts the images for another."
+            )
+        layers = {name: counts.at(quantile, self.total) for name, counts in self.layers.items()}
+        return dataclasses.replace(self, layers=layers, quantile=quantile)
+
+    def metric(self, name: str, layer: str | None = None) -> np.ndarray:
+        """Another measure of unit and concept, from the same counts: float64 (U, C).
+
+        name: "iou", "precision" (of the unit's pixels, the share that shows the concept), "recall" (of the concept's
+        pixels, the share where the unit fires), or "information" (mutual information over joint entropy, IQR;
+        paper.md 7.1). Raises OptionError for another name.
+        """
+        counts, index = self.layer(layer), self.vocabulary.category_index
+        if name == "iou":
+            return self.iou(layer)
+        if name == "precision":
+            return precision_table(counts.intersection, counts.activation_area, index)
+        if name == "recall":
+            return recall_table(counts.intersection, self.concept_area)
+        if name == "information":
+            return information_table(counts.intersection, counts.activation_area, self.concept_area, self.pixels, index)
+        raise OptionError(f"name: expected 'iou', 'precision', 'recall' or 'information', got {name!r}")
+
+    def best_threshold(self, layer: str | None = None, metric: str = "iou") -> Best:
+        """The best that every unit and concept reach at any counted threshold, and the quantile where they do.
+
+        metric: "iou" or "information". Raises OptionError for another one, or where only one quantile is known.
+        """
+        tails, index = self.layer(layer).tails, self.vocabulary.category_index
+        if tails is None:
+            raise OptionError(f"this result is known at quantile {self.quantile:g} only; dissect again")
+        if metric == "iou":
+            return best_iou(tails, self.concept_area, index, self.total)
+        if metric == "information":
+            return best_information(tails, self.concept_area, self.pixels, index, self.total)
+        raise OptionError(f"metric: expected 'iou' or 'information', got {metric!r}")
+
+    def intervals(self, layer: str | None = None, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Between which values every IoU would lie for other images of the same kind: float64 (U, C), low and high.
+
+        From the counts by block of images, the threshold's own movement included. NaN where a unit or concept is seen
+        in fewer than 5 blocks, and for pairs of so low an IoU that their blocks are not kept.
+        """
+        return evidence.intervals(self, self.layer(layer).name, level)
+
+    def counts(self, layer: str | None = None, level: float = 0.9) -> evidence.CountIntervals:
+        """The numbers of detectors and of distinct concepts of a layer, with their intervals."""
+        return evidence.counted(self, self.layer(layer).name, level)
+
+    def chance(self, layer: str | None = None, rate: float = 0.05) -> evidence.Chance:
+        """Which units match a concept better than units match the labels of other images.
+
+        With thousands of labels the best of them reaches a noticeable IoU by chance; at most a share `rate` of the
+        units that are said to beat it does so by chance.
+        """
+        return evidence.chance_of(self, self.layer(layer).name, rate)
 
     def best(self, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Best concept of every unit (int64 (U,), -1 = none) and its IoU (float64 (U,))."""
@@ -138,7 +199,8 @@ class Dissection(Rich):
 
     def frame(self, layer: str | None = None) -> pandas.DataFrame:
         """One row a unit (all layers by default): layer, unit, concept, category, iou, threshold, runner_up,
-        runner_up_iou, detector. `concept` is "-" where no concept overlaps."""
+        runner_up_iou, detector, low and high (90 % interval of the IoU), p and beats_chance (see `chance`), images (how
+        many show the concept). `concept` is "-" where no concept overlaps."""
         import pandas
 
         parts = [self._layer_frame(name) for name in ([self.layer(layer).name] if layer else self.layers)]
@@ -157,8 +219,20 @@ class Dissection(Rich):
             "layer": name, "unit": rows, "concept": names[first], "category": categories[first], "iou": score,
             "threshold": counts.threshold, "runner_up": names[second],
             "runner_up_iou": np.where(second >= 0, iou[rows, second], 0.0), "detector": score >= self.min_iou,
+            **self._evidence(name, first),
         }  # fmt: skip
         return pandas.DataFrame(columns)
+
+    def _evidence(self, name: str, first: np.ndarray) -> dict[str, np.ndarray]:
+        """The columns of a frame that say how sure its labels are; none where only the counts are known."""
+        if self.layers[name].tails is None:
+            return {}
+        rows, (low, high), chance = np.arange(len(first)), self.intervals(name), self.chance(name)
+        images = np.zeros(len(self.vocabulary)) if self.concept_images is None else self.concept_images
+        return {
+            "low": np.where(first >= 0, low[rows, first], np.nan), "high": np.where(first >= 0, high[rows, first], np.nan),
+            "p": chance.p, "beats_chance": chance.beats, "images": np.where(first >= 0, images[first], 0).astype(int),
+        }  # fmt: skip
 
     def with_min_iou(self, min_iou: float) -> Dissection:
         """The same counts read with another minimum IoU for a detector."""
@@ -219,8 +293,8 @@ class Dissection(Rich):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dissection):
             return NotImplemented
-        mine, my_header = self._packed()
-        theirs, their_header = other._packed()
+        mine, my_header = packed(self)
+        theirs, their_header = packed(other)
         same = my_header == their_header and mine.keys() == theirs.keys()
         return same and all(np.array_equal(mine[k], theirs[k], equal_nan=mine[k].dtype.kind == "f") for k in mine)
 
@@ -230,7 +304,7 @@ class Dissection(Rich):
 
     def save(self, path: str | Path) -> Path:
         """Writes the whole result as one safetensors file that `unitlens.load` opens."""
-        arrays, header = self._packed()
+        arrays, header = packed(self)
         write_arrays(path, arrays, header)
         return Path(path)
 
@@ -238,67 +312,24 @@ class Dissection(Rich):
     def load(cls, path: str | Path) -> Dissection:
         """Opens a file written by `save`. Raises AssetError for another file."""
         try:
-            arrays, header = read_arrays(path)
-            return cls._unpacked(arrays, header)
+            return cls(**unpacked(*read_arrays(path)))
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise AssetError(f"{path} is not a saved dissection: {error}") from error
 
     def to_store(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and header for the store."""
-        return self._packed()
+        return packed(self)
 
     @classmethod
     def from_store(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Dissection:
         """The result that `to_store` gave."""
-        return cls._unpacked(arrays, header)
-
-    def _packed(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        arrays: dict[str, np.ndarray] = {"concept_area": self.concept_area, "pixels": self.pixels}
-        jpegs = [np.frombuffer(self.thumbnails[i], dtype=np.uint8) for i in self.thumbnails]
-        arrays["thumbnails.bytes"] = np.concatenate(jpegs) if jpegs else np.zeros(0, np.uint8)
-        arrays["thumbnails.length"] = np.array([len(j) for j in jpegs], dtype=np.int64)
-        arrays["thumbnails.index"] = np.array(list(self.thumbnails), dtype=np.int64)
-        layers = []
-        for counts in self.layers.values():
-            for name in _ARRAYS:
-                arrays[f"{counts.name}:{name}"] = getattr(counts, name)
-            layers.append({"name": counts.name, "geometry": list(counts.geometry) if counts.geometry else None})
-        header = {
-            "kind": "dissection", "layers": layers, "vocabulary": [[c.name, c.category] for c in self.vocabulary],
-            "quantile": self.quantile, "min_iou": self.min_iou, "recipe": dict(self.recipe), "notes": dict(self.notes),
-        }  # fmt: skip
-        return arrays, header
-
-    @classmethod
-    def _unpacked(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Dissection:
-        if header.get("kind") != "dissection":
-            raise ValueError(f"it holds a {header.get('kind', 'file of another kind')}")
-        ends = np.cumsum(arrays["thumbnails.length"])
-        jpegs = [j.tobytes() for j in np.split(arrays["thumbnails.bytes"], ends[:-1])] if len(ends) else []
-        layers = {
-            entry["name"]: LayerDissection(
-                name=entry["name"], geometry=tuple(entry["geometry"]) if entry["geometry"] else None,
-                **{name: arrays[f"{entry['name']}:{name}"] for name in _ARRAYS},
-            )
-            for entry in header["layers"]
-        }  # fmt: skip
-        return cls(
-            layers=layers, vocabulary=Vocabulary([tuple(c) for c in header["vocabulary"]]),
-            concept_area=arrays["concept_area"], pixels=arrays["pixels"],
-            thumbnails=dict(zip(map(int, arrays["thumbnails.index"]), jpegs, strict=True)),
-            quantile=header["quantile"], min_iou=header["min_iou"], recipe=header["recipe"], notes=header["notes"],
-        )  # fmt: skip
+        return cls(**unpacked(arrays, header))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.layers)
 
     def __getitem__(self, layer: str) -> LayerDissection:
         return self.layer(layer)
-
-
-_ARRAYS: Sequence[str] = (
-    "threshold", "intersection", "activation_area", "top_value", "top_index", "top_map", "nonfinite"
-)  # fmt: skip
 
 
 def load(path: str | Path) -> Dissection:

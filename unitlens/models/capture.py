@@ -7,16 +7,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
+import torch  # noqa: F401 (the examples below use it)
 from torch import Tensor, nn
 
 from unitlens.errors import LayerError, LayerNotFound, OptionError, ShapeMismatch
-from unitlens.models.hooks import Layer, at_rest, find_layer, item_name, pick, put, tensors_in
+from unitlens.models.hooks import Layer, at_rest, find_layer, pick, put
 
 if TYPE_CHECKING:
     from unitlens.models.split import Split
 
 Call = Literal["first", "last"] | int | None
+Use = Callable[[str, Tensor], None]
 
 
 def layers(model: nn.Module) -> list[str]:
@@ -33,65 +34,11 @@ def layers(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if name and callable_(module)]
 
 
-@dataclass(frozen=True)
-class LayerInfo:
-    """One row of `layer_table`.
-
-    name: what `capture` takes. kind: class of the module. units: U, or None where the layer was not called or returns
-    no tensor. grid: (h, w) of an output (B, U, h, w), else None. calls: times it ran in one forward pass.
-    """
-
-    name: str
-    kind: str
-    units: int | None
-    grid: tuple[int, int] | None
-    calls: int
-
-
-def layer_table(model: nn.Module, images: Tensor) -> list[LayerInfo]:
-    """What each layer returns, from one forward pass of the first image.
-
-    images: float (B, 3, H, W), as the model takes them. A layer that returns several tensors has a row for each
-    ("lstm[0]", "lstm[1][0]"). The unit axis is 1 for (B, U), (B, U, h, w) and (B, U, t, h, w), and the last one for
-    tokens (B, T, U). Of a layer that is called several times the first call is shown.
-
-    >>> layer_table(nn.Sequential(nn.Conv2d(3, 4, 2)), torch.zeros(1, 3, 5, 7))
-    [LayerInfo(name='0', kind='Conv2d', units=4, grid=(4, 6), calls=1)]
-    """
-    modules = {name: model.get_submodule(name) for name in layers(model)}
-    calls = dict.fromkeys(modules, 0)
-    rows: dict[str, list[LayerInfo]] = {}
-
-    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, _: Any, output: Any) -> None:
-            calls[name] += 1
-            if name not in rows:
-                rows[name] = [_row(item_name(name, path), module, t.shape) for path, t in tensors_in(output)]
-
-        return hook
-
-    with ExitStack() as hooks, at_rest(model, images):
-        for name, module in modules.items():
-            hooks.callback(module.register_forward_hook(note(name), prepend=True).remove)
-        model(images[:1])
-    silent = {name: [LayerInfo(name, type(module).__name__, None, None, 0)] for name, module in modules.items()}
-    return [
-        LayerInfo(row.name, row.kind, row.units, row.grid, calls[name])
-        for name in modules
-        for row in rows.get(name) or silent[name]
-    ]
-
-
-def _row(name: str, module: nn.Module, shape: torch.Size) -> LayerInfo:
-    units = None if len(shape) < 2 else shape[-1] if len(shape) == 3 else shape[1]
-    return LayerInfo(name, type(module).__name__, units, (shape[2], shape[3]) if len(shape) == 4 else None, 0)
-
-
 class _Stop(BaseException):
     """Ends a forward pass early. Not an Exception: a model that catches Exception must not swallow it."""
 
-    def __init__(self, owner: Capture):
-        self.owner = owner
+    def __init__(self, owner: Capture, problem: Exception | None = None):
+        self.owner, self.problem = owner, problem
 
 
 @dataclass
@@ -99,6 +46,7 @@ class _Record:
     """What one layer returned in the latest forward pass: the wanted call, and the shapes of all calls."""
 
     value: Tensor | None = None
+    used: bool = False  # the wanted call was handed on instead of kept
     problem: LayerError | None = None
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
@@ -118,13 +66,14 @@ class Capture(Mapping[str, Tensor]):
         self._calls: dict[str, int] = {}  # calls in a whole forward pass; empty until one was seen
         self._hooks: ExitStack | None = None
         self._stopping = False
+        self._use: Use | None = None
 
     def __enter__(self) -> Capture:
         if self._hooks is not None:
             raise OptionError("capture: already open. Call capture() again for a second, nested one.")
         self._hooks = ExitStack()
         self._hooks.callback(self.model.register_forward_pre_hook(self._begin, prepend=True).remove)
-        for layer in self.layers.values():
+        for layer in reversed(self.layers.values()):  # prepending turns the order of names of one module round again
             # First of the layer's hooks: what the layer returned, whichever of an edit and a capture came first.
             self._hooks.callback(layer.module.register_forward_hook(self._keeper(layer), prepend=True).remove)
         return self
@@ -147,20 +96,37 @@ class Capture(Mapping[str, Tensor]):
                 record.shapes.append(())
             else:
                 record.shapes.append(tuple(tensor.shape))
-                self._store(record, tensor.detach())
+                self._store(layer.name, record, tensor.detach())
             if self._stopping and all(self._complete(name) for name in self.layers):
                 raise _Stop(self)
 
         return keep
 
-    def _store(self, record: _Record, tensor: Tensor) -> None:
+    def _store(self, name: str, record: _Record, tensor: Tensor) -> None:
         position = len(record.shapes) - 1
-        if self.call is None and position > 0:
-            record.value = None  # ambiguous, see __getitem__
+        if self._use is not None:
+            last = self._calls.get(name, 0) - 1  # run() has seen to it that this is known where it is needed
+            wanted = {None: 0, "first": 0, "last": last}.get(self.call, self.call)  # type: ignore[arg-type]
+            if position == wanted:
+                self._hand_on(self._use, name, record, tensor)
+            elif record.used and self.call == "last":
+                record.problem = LayerError(
+                    f"layer {name!r}: called {position + 1} times, in the pass before {last + 1} times: which call "
+                    "is the last is not known in advance. Choose with call='first' or call=0."
+                )
+        elif self.call is None and position > 0:
+            record.value = None  # ambiguous, see _check
         elif self.call in (None, "last") or position == (0 if self.call == "first" else self.call):
             # Always a copy. Whether something overwrites the tensor later cannot be known here: besides
             # ReLU(inplace=True), `out += identity` and F.relu_ do it and are no modules (paper.md 2.6, 5.3.8).
             record.value = tensor.relu() if self.after_relu else tensor.clone()
+
+    def _hand_on(self, use: Use, name: str, record: _Record, tensor: Tensor) -> None:
+        record.used = True
+        try:
+            use(name, tensor)
+        except Exception as problem:  # noqa: BLE001 (run() raises it again; the model must not catch it first)
+            raise _Stop(self, problem) from None
 
     def _complete(self, name: str) -> bool:
         needed = {None: self._calls.get(name), "last": self._calls.get(name), "first": 1}.get(
@@ -168,32 +134,62 @@ class Capture(Mapping[str, Tensor]):
         )
         return bool(needed) and len(self._records[name].shapes) >= (needed or 0)
 
-    def run(self, images: Tensor) -> dict[str, Tensor]:
+    def run(self, images: Tensor, use: Use | None = None) -> dict[str, Tensor]:
         """One forward pass in eval mode without gradients: what every captured layer returned, by name.
 
         images: (B, ...) as the model takes them, on its device. With `stop=True` the pass ends after the last layer
         that is needed; the very first pass is a whole one where it must be learned how often each layer is called.
         The mode of every module and the global random numbers are as before afterwards.
 
-        Raises DeviceMismatch; LayerError as `captured[name]` does.
+        use: takes (name, tensor) of every layer in the order in which they run, while the model runs; nothing is
+        kept then and {} is returned. The tensor is the one that the layer returned, detached but no copy, and
+        without `after_relu`: read it at once, never write into it, and keep nothing of it, because an in-place ReLU
+        may overwrite it next. It must not run the model. For call="last" the first pass is preceded by one of
+        `images[:1]` that shows which call is the last. What `use` raises ends the pass and comes out unchanged.
+
+        Raises DeviceMismatch; LayerError as `captured[name]` does (with `use` after the pass, so that the first of
+        two calls has been handed on by then).
         """
         if self._hooks is None:
             raise OptionError("capture.run: the capture is closed. Use it inside `with capture(...) as captured:`.")
-        self._stopping = self.stop
+        if use is None:
+            self._pass(images, None, self.stop)
+            return dict(self)
+        if not callable(use):
+            raise OptionError(f"use: expected a function of (name, tensor), got {use!r}")
+        if self.call == "last" and not self._calls:
+            self._pass(images[:1] if isinstance(images, Tensor) else images, _ignore, stop=False)
+        self._pass(images, use, self.stop)
+        for name in self.layers:
+            self._check(name)
+        return {}
+
+    def _pass(self, images: Tensor, use: Use | None, stop: bool) -> None:
+        self._stopping, self._use, problem = stop, use, None
         try:
             with at_rest(self.model, images):
                 self.model(images)
             self._calls = {name: len(record.shapes) for name, record in self._records.items()}
-        except _Stop as stop:
-            if stop.owner is not self:
+        except _Stop as end:
+            if end.owner is not self:
                 raise
+            problem = end.problem
         finally:
-            self._stopping = False
-        return dict(self)
+            self._stopping, self._use = False, None
+        if problem is not None:
+            raise problem  # out here, where it does not get _Stop as its context
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.layers:
             raise LayerNotFound(name, self.layers)
+        self._check(name)
+        value = self._records[name].value
+        if value is None:
+            raise LayerError(f"layer {name!r}: nothing kept, it was handed to `use`. Call run(images) without it.")
+        return value
+
+    def _check(self, name: str) -> None:
+        """Raises LayerError unless the wanted call of the layer was seen in the latest forward pass."""
         record = self._records[name]
         count = len(record.shapes)
         if count == 0:
@@ -209,9 +205,8 @@ class Capture(Mapping[str, Tensor]):
                 f"layer {name!r}: called {count} times in one forward pass ({shapes}). "
                 "Choose with call='first', call='last' or call=0."
             )
-        if record.value is None:
+        if record.value is None and not record.used:
             raise LayerError(f"layer {name!r}: call={self.call} asked for, but it was called {count} times (from 0).")
-        return record.value
 
     def __contains__(self, name: object) -> bool:
         return name in self.layers
@@ -225,6 +220,10 @@ class Capture(Mapping[str, Tensor]):
     def __repr__(self) -> str:
         shown = [f"{n}: {r.shapes[-1] if r.shapes else 'not run'}" for n, r in self._records.items()]
         return f"Capture({', '.join(shown)})"
+
+
+def _ignore(name: str, tensor: Tensor) -> None:
+    """A `use` that only lets the calls be counted."""
 
 
 def capture(

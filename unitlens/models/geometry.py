@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from unitlens.errors import OptionError
+from unitlens.errors import LayerError, OptionError
 from unitlens.models.hooks import Layer, at_rest, find_layer, pick
+from unitlens.models.layout import layout_of
 
 Pair = int | tuple[int, int]
 Line = tuple[float, float]  # (scale, offset) along one axis
@@ -71,14 +73,15 @@ def receptive_geometry(convs: Sequence[tuple[Pair, Pair, Pair, Pair]]) -> Geomet
     return Geometry(*lines[0], *lines[1])
 
 
-def layer_geometry(model: nn.Module, name: str, images: Tensor) -> Geometry | None:
+def layer_geometry(model: nn.Module, name: str, images: Tensor, *, unit_axis: int | None = None) -> Geometry | None:
     """Where a layer's grid cells lie in the image, or None where they tile it anyway.
 
     images: (B, 3, H, W) as the model takes them; one forward pass of the first, in eval mode. The operations that run
     are followed, not the modules that are declared: convolutions, poolings, padding and resizing (functional ones
     too) move the centres, paths that are added or concatenated must agree.
     None stands for: the centres are those of a tiling within 1e-3 pixels (VGG), or nothing certain can be said
-    (paths that disagree, attention, latents instead of images, no grid).
+    (paths that disagree, attention, latents instead of images, no grid), or the output is not (B, U, h, w): channels
+    last, tokens. unit_axis: as for `layout_of`.
     A ResNet is no tiling: stride 2 with odd kernels puts cell k at 32 k, not at 32 k + 15.5. The paper's
     code ignored that (paper.md 2.4).
 
@@ -87,26 +90,52 @@ def layer_geometry(model: nn.Module, name: str, images: Tensor) -> Geometry | No
     >>> layer_geometry(nn.Sequential(nn.Conv2d(3, 4, 11, stride=4)), "0", torch.zeros(1, 3, 227, 227))
     Geometry(scale_y=4.0, offset_y=5.0, scale_x=4.0, offset_x=5.0)
     """
-    layer = find_layer(model, name)
-    found: list[tuple[Geometry | None, torch.Size]] = []
+    return layer_geometries(model, [name], images, unit_axis=unit_axis)[name]
+
+
+def layer_geometries(
+    model: nn.Module, names: Sequence[str], images: Tensor, *, unit_axis: int | None = None
+) -> dict[str, Geometry | None]:
+    """`layer_geometry` of several layers from one forward pass.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3, stride=2))
+    >>> {name: line.scale_x for name, line in layer_geometries(net, ["0", "1"], torch.zeros(1, 3, 9, 11)).items()}
+    {'0': 1.0, '1': 2.0}
+    """
+    layers = [find_layer(model, name) for name in names]
     if not isinstance(images, Tensor) or images.ndim != 4 or max(images.shape[2:]) == 1:
-        return None
-    with at_rest(model, images):
+        return dict.fromkeys(names)
+    found: dict[str, list[tuple[Geometry | None, torch.Size]]] = {name: [] for name in names}
+    with at_rest(model, images), ExitStack() as hooks:
         first = images[:1].clone()
         tracker = _Tracker(first)
-        handle = layer.module.register_forward_hook(_look(tracker, layer, found), prepend=True)
-        try:
-            with tracker:
-                model(first)
-        finally:
-            handle.remove()
-    if not found or any(one != found[0] for one in found):
+        for layer in layers:
+            look = _look(tracker, layer, found[layer.name])
+            hooks.callback(layer.module.register_forward_hook(look, prepend=True).remove)
+        with tracker:
+            model(first)
+    size = (images.shape[2], images.shape[3])
+    return {name: _agreed(calls, size, unit_axis) for name, calls in found.items()}
+
+
+def _agreed(
+    calls: list[tuple[Geometry | None, torch.Size]], size: tuple[int, int], unit_axis: int | None
+) -> Geometry | None:
+    """The geometry that all calls of a layer have, None where the cells tile the image."""
+    if not calls or any(one != calls[0] for one in calls):
         return None
-    geometry, shape = found[0]
-    if geometry is None or len(shape) != 4:
+    geometry, shape = calls[0]
+    if geometry is None or not _is_grid(shape, size, unit_axis):
         return None
-    grid, size = (shape[2], shape[3]), (images.shape[2], images.shape[3])
+    grid = (shape[2], shape[3])
     return None if geometry.agrees(Geometry.tiling(grid, size), grid) else geometry
+
+
+def _is_grid(shape: torch.Size, size: tuple[int, int], unit_axis: int | None) -> bool:
+    try:
+        return layout_of(shape, size, unit_axis).kind == "grid"
+    except LayerError:
+        return False
 
 
 def _look(tracker: _Tracker, layer: Layer, found: list[tuple[Geometry | None, torch.Size]]) -> Any:

@@ -45,22 +45,41 @@ def upsample(
         return activation
     if antialias:
         return functional.interpolate(activation, size, mode="bilinear", align_corners=False, antialias=True)
-    height, width = size if image_size is None else image_size
-    scale_y, offset_y, scale_x, offset_x = (geometry or Geometry.tiling(grid, (height, width))).numbers
+    rows, columns = places_on_grid(grid, size, geometry, image_size)
     # One axis after the other: half the arithmetic of four neighbours at once. Columns first, while rows are few.
-    columns = _places(grid[1], size[1], width, scale_x, offset_x)
-    rows = _places(grid[0], size[0], height, scale_y, offset_y)
     return _interpolate(_interpolate(activation, 3, columns), 2, rows)  # (B, U, h, W), then (B, U, H, W)
 
 
-def _places(cells: int, pixels: int, image: int, scale: float, offset: float) -> Tensor:
-    """Where on the grid each pixel reads: float64 (pixels,) in 0..cells - 1.
+def places_on_grid(
+    grid: tuple[int, int],
+    size: tuple[int, int],
+    geometry: Geometry | None = None,
+    image_size: tuple[int, int] | None = None,
+    *,
+    zero_border: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Where on the grid (h, w) each row and column of `size` reads: float64 (H,) and (W,), between 0 and h - 1, w - 1.
+
+    zero_border: on a grid with one ring of zeros around it, so between 0 and h + 1, w + 1 (paper.md 2.4).
+
+    >>> places_on_grid((1, 2), (1, 4))[1].tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    height, width = size if image_size is None else image_size
+    scale_y, offset_y, scale_x, offset_x = (geometry or Geometry.tiling(grid, (height, width))).numbers
+    ring = 1 if zero_border else 0
+    rows = _places(grid[0], size[0], height, scale_y, offset_y, ring)
+    return rows, _places(grid[1], size[1], width, scale_x, offset_x, ring)
+
+
+def _places(cells: int, pixels: int, image: int, scale: float, offset: float, ring: int) -> Tensor:
+    """Where on the grid each pixel reads: float64 (pixels,) in 0..cells - 1, or 0..cells + 1 with a ring around it.
 
     float64 and rounded to whole cells within 1e-9: float32 misses them by 5e-7; a neighbour then leaks in, and
     `value > 0` becomes true next to every active cell (paper.md 9.3).
     """
     centre = (torch.arange(pixels, dtype=torch.float64) + 0.5) * image / pixels - 0.5  # in image pixels
-    places = ((centre - offset) / scale).clamp(0, cells - 1)
+    places = ((centre - offset) / scale + ring).clamp(0, cells - 1 + 2 * ring)
     whole = places.round()
     return torch.where((places - whole).abs() < 1e-9, whole, places)
 

@@ -7,8 +7,9 @@ import hashlib
 import torch
 
 from unitlens.data.colours import COLOUR_NAMES, colour_table
-from unitlens.data.concepts import Segmentation, Vocabulary
+from unitlens.data.concepts import Vocabulary
 from unitlens.data.probe import Batch
+from unitlens.data.segmentation import Segmentation
 
 
 class ColourNames:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 
 import torch
 
-from unitlens.data.concepts import Concept, Segmentation, Vocabulary
+from unitlens.data.concepts import Concept, Vocabulary
 from unitlens.data.probe import Batch
+from unitlens.data.segmentation import Segmentation
 from unitlens.errors import ConceptError, ShapeMismatch, UnitLensError
 
 

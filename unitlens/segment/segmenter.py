@@ -7,8 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from unitlens.data.concepts import Segmentation, Vocabulary
+from unitlens.data.concepts import Vocabulary
 from unitlens.data.probe import Batch, ProbeSet
+from unitlens.data.segmentation import Segmentation
 from unitlens.errors import ConceptError, OptionError, ShapeMismatch
 from unitlens.segment.colours import ColourNames
 from unitlens.segment.truth import Truth

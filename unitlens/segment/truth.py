@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from unitlens.data.concepts import Segmentation, Vocabulary
+from unitlens.data.concepts import Vocabulary
 from unitlens.data.probe import Batch
+from unitlens.data.segmentation import Segmentation
 from unitlens.errors import ConceptError, ProbeError
 
 NO_TRUTH = (

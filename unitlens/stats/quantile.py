@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -13,21 +12,11 @@ import torch
 
 from unitlens.errors import OptionError, ProbeError, RecipeMismatch
 from unitlens.stats.accumulator import Accumulator, at_least_one, by_image, positions
+from unitlens.stats.levels import tail_count as tail_count  # re-exported
 
 RANK_ERROR = 3e-4  # the largest rank error of the sampled form, at SIGMAS standard deviations
 SIGMAS = 6.0  # 2e-9 per unit: still 1 in 100,000 over 5,000 units
 MIN_ROOM = 1024  # free columns of the buffer, so that short tails are not compressed all the time
-
-
-def tail_count(n: int, quantile: float) -> int:
-    """How many of n values may exceed the threshold: floor(n (1 - quantile)), with `quantile` read as it is written.
-
-    In floating point 10 * (1 - 0.9) is 0.9999999999999998, whose floor is wrong by one; so this is done in fractions.
-
-    >>> tail_count(10, 0.9), tail_count(1000, 0.99), tail_count(99, 0.99)
-    (1, 10, 0)
-    """
-    return math.floor(n * (1 - Fraction(repr(float(quantile)))))
 
 
 class TailQuantile(Accumulator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -55,18 +56,25 @@ class TopK(Accumulator):
         self.maps = torch.zeros(self.units, self.k, 0, 0, dtype=torch.float16)  # (0, 0): no maps are carried
 
     @torch.inference_mode()
-    def update(self, values: torch.Tensor, index: torch.Tensor, maps: torch.Tensor | None = None) -> None:
+    def update(
+        self,
+        values: torch.Tensor,
+        index: torch.Tensor,
+        maps: torch.Tensor | None = None,
+        *,
+        keep: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
         """Take in one batch.
 
         values: (B, U), one number per image and unit, any float dtype. index: int64 (B,), positions in the probe set,
-        0 or more. maps: (B, U, h, w) activations, or None; every batch alike.
+        0 or more. maps: (B, U, h, w) activations, or None; every batch alike. keep: what is kept of a winner's map,
+        (n, h, w) -> (n, h', w'), where that is not the map itself.
         Raises ShapeMismatch, or RecipeMismatch when maps come in some batches only.
         """
         self._check(values, index, maps)
         if len(values) == 0:
             return
-        size = (0, 0) if maps is None else (int(maps.shape[2]), int(maps.shape[3]))
-        self._same_maps(size)
+        self._same_maps(_size_kept(maps, keep))
         self.count += len(values)
         ours = values.detach().float().cpu().T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)  # (U, B)
         index = index.detach().cpu().long()
@@ -77,7 +85,7 @@ class TopK(Accumulator):
         order = self._rank(torch.cat([self.values[live], ours[live]], 1), torch.cat([self.index[live], batch], 1))
         self._arrange(live, order, ours[live], batch)
         if maps is not None:
-            self._carry(live, order, maps.detach())
+            self._carry(live, order, maps.detach(), keep)
 
     def compute(self) -> Top:
         """The winners so far; see Top."""
@@ -94,13 +102,19 @@ class TopK(Accumulator):
         self.values[live] = torch.cat([self.values[live], values], 1).gather(1, order)
         self.index[live] = torch.cat([self.index[live], index], 1).gather(1, order)
 
-    def _carry(self, live: torch.Tensor, order: torch.Tensor, maps: torch.Tensor) -> None:
+    def _carry(
+        self,
+        live: torch.Tensor,
+        order: torch.Tensor,
+        maps: torch.Tensor,
+        keep: Callable[[torch.Tensor], torch.Tensor] | None,
+    ) -> None:
         """Move the kept maps to their new places, and fetch only those of the images that came in."""
         moved = self.maps[live[:, None], order.clamp(max=self.k - 1)]  # (L, k, h, w); newcomers overwritten next
         row, place = (order >= self.k).nonzero(as_tuple=True)
         image = order[row, place] - self.k
         fresh = maps[image.to(maps.device), live[row].to(maps.device)]  # (N, h, w)
-        moved[row, place] = as_half(fresh).cpu()
+        moved[row, place] = as_half(keep(fresh) if keep else fresh).cpu()
         self.maps[live] = moved
 
     def _merge_top(self, other: TopK) -> None:
@@ -142,6 +156,16 @@ class TopK(Accumulator):
                 f"maps: expected (images, units, h, w) with {tuple(values.shape)} first, got {tuple(maps.shape)}. "
                 "Give the activations that the values were taken from."
             )
+
+
+def _size_kept(
+    maps: torch.Tensor | None, keep: Callable[[torch.Tensor], torch.Tensor] | None
+) -> tuple[int, int]:
+    """(h, w) of what is kept of a map; (0, 0) where there are none."""
+    if maps is None:
+        return 0, 0
+    kept = keep(maps[:1, 0]) if keep else maps[:1, 0]
+    return int(kept.shape[1]), int(kept.shape[2])
 
 
 def as_half(values: torch.Tensor) -> torch.Tensor:

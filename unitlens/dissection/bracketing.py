@@ -1,0 +1,196 @@
+"""Bracketing: finds where every unit's tail lies, from a pilot of some images or, exactly, from all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from unitlens.data.segmentation import Segmentation
+from unitlens.dissection.forward import Retained, forward
+from unitlens.dissection.labeller import Labeller, Lender
+from unitlens.dissection.pilot import Bracket, PilotTails, exact_bracket, pilot_index, pilot_pixels
+from unitlens.dissection.plan import DissectionPlan
+from unitlens.dissection.reader import LayerReader, Maps
+from unitlens.dissection.recipe import bracket_recipe
+from unitlens.errors import ProbeError
+from unitlens.progress import Meter
+from unitlens.stats.quantile import TailQuantile
+from unitlens.store import Store
+
+MEMORY_MB = 1024  # for exact tails of all layers together; beyond it thresholds are taken from a sample of the pixels
+WAIT = 0.2
+Numbers = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is known of a layer before it is counted: its bracket, and grid and geometry of the maps that are kept."""
+
+    bracket: Bracket
+    grid: tuple[int, int]
+    geometry: Numbers | None
+
+    def packed(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and notes for the store."""
+        arrays = {"edges": self.bracket.edges.numpy(), "bound": self.bracket.bound.numpy()}
+        geometry = list(self.geometry) if self.geometry else None
+        return arrays, {"exact": self.bracket.exact, "grid": list(self.grid), "geometry": geometry}
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> Measured:
+        """What `packed` gave."""
+        edges, bound = (torch.from_numpy(arrays[name]) for name in ("edges", "bound"))
+        geometry = tuple(notes["geometry"]) if notes["geometry"] else None
+        return cls(Bracket(edges, bound, notes["exact"]), tuple(notes["grid"]), geometry)  # type: ignore[arg-type]
+
+
+class Bracketing:
+    """Runs the pilot for the layers whose brackets are not in the store, once, whoever else needs them.
+
+    pilot: positions of its images. first: what the layers returned for the pilot, where that is a batch of a set that
+    is a single shard, so that it need not be run again.
+    """
+
+    def __init__(
+        self, plan: DissectionPlan, store: Store | None, measuring: Mapping[str, Any], labeller: Labeller,
+        readers: dict[str, LayerReader],
+    ):  # fmt: skip
+        self.plan, self.store, self.measuring, self.labeller, self.readers = plan, store, measuring, labeller, readers
+        self.pilot = pilot_index(len(plan.probe))
+        self.digest = plan.probe.digest(self.pilot)
+        self.first = Retained()
+
+    def lender(self) -> Lender:
+        """The labels of the pilot's images, from the store or segmented now. Raises ProbeError if none can be read."""
+        recipe = {**self.labeller.recipe, "kind": "lender", "images": self.digest}
+        stored = self.store.get(recipe, needs=("labels", "positions")) if self.store else None
+        if stored:
+            arrays, _ = stored
+            looked = torch.from_numpy(arrays["annotated"]) if "annotated" in arrays else None
+            labels = torch.from_numpy(arrays["labels"])
+            seen = Segmentation(labels, self.labeller.vocabulary, looked)
+            return Lender(self.labeller, arrays["positions"].tolist(), seen)
+        positions, parts = self._segmented()
+        planes = max(part.labels.shape[1] for part in parts)
+        labels = torch.cat([_widened(part.labels, planes) for part in parts])
+        known = [part.annotated for part in parts if part.annotated is not None]
+        looked = torch.cat(known) if len(known) == len(parts) else None
+        arrays = {"labels": labels.numpy(), "positions": np.array(positions)}
+        if self.store:
+            self.store.offer(recipe, arrays if looked is None else {**arrays, "annotated": looked.numpy()}, {})
+        return Lender(self.labeller, positions, Segmentation(labels, self.labeller.vocabulary, looked))
+
+    def _segmented(self) -> tuple[list[int], list[Segmentation]]:
+        positions: list[int] = []
+        parts: list[Segmentation] = []
+        self.labeller.open(self.pilot)
+        for batch in self.plan.probe.stream(self._pieces(self.pilot)):
+            if len(batch):
+                parts.append(self.labeller(batch))
+                positions.extend(batch.index.tolist())
+        if not positions:
+            raise ProbeError("probe: none of its images could be read")
+        self.labeller.close(self.pilot)
+        return positions, parts
+
+    def find(self, layers: Sequence[str], meter: Meter) -> dict[str, Measured]:
+        """The brackets of these layers, from the store, from another process, or by looking at the pilot."""
+        found: dict[str, Measured] = {}
+        while missing := [name for name in layers if name not in found]:
+            with ExitStack() as claims:
+                mine = [name for name in missing if self._claimed(name, claims)]
+                for name in missing:
+                    known = self._stored(name)
+                    if known:
+                        found[name] = known
+                wanted = [name for name in mine if name not in found]
+                if wanted:
+                    fresh = self._look_exactly(wanted, meter) if self.plan.exact else self._look(wanted, meter)
+                    for name, measured in fresh.items():
+                        if self.store:
+                            self.store.offer(self._recipe(name), *measured.packed())
+                        found[name] = measured
+            if not wanted and len(found) < len(layers):
+                time.sleep(WAIT)
+        return {name: found[name] for name in layers}
+
+    def exact_tails(self, units: Mapping[str, torch.Tensor | None], lowest: float, meter: Meter) -> dict[str, TailQuantile]:
+        """The tails of some units (None = all) of some layers over all images: what exceeds their quantile `lowest`."""
+        plan, tails = self.plan, dict[str, TailQuantile]()
+        share = MEMORY_MB / max(1, len(units))
+
+        def use(name: str, reader: LayerReader, maps: Maps) -> None:
+            chosen = units[name]
+            values = maps.values if chosen is None else maps.values[:, chosen.to(maps.values.device)]
+            if name not in tails:
+                tails[name] = TailQuantile(values.shape[1], lowest, len(plan.probe) * plan.cells, memory_mb=share)
+            tails[name].update(reader.aligned(values), index)
+
+        with forward(plan, list(units), self.readers) as model:
+            for batch in plan.probe.stream(self._pieces(range(len(plan.probe)))):
+                if len(batch):
+                    index = batch.index
+                    model.run(model.inputs(batch), use)
+                    meter.step(len(batch))
+        return tails
+
+    def _look(self, layers: Sequence[str], meter: Meter) -> dict[str, Measured]:
+        """Brackets from the pilot."""
+        plan, tails = self.plan, dict[str, PilotTails]()
+        pixels = pilot_pixels(plan.cells, len(self.pilot))
+
+        def use(name: str, reader: LayerReader, maps: Maps) -> None:
+            if name not in tails:
+                units = maps.values.shape[1]
+                tails[name] = PilotTails(units, plan.bracket, len(self.pilot), len(pixels))
+            tails[name].update(reader.sampled(maps, pixels.to(maps.values.device)), maps.peak, index)
+
+        single = len(plan.probe) <= 64 and len(self.pilot) <= plan.batch_size
+        with forward(plan, layers, self.readers) as model:
+            for batch in plan.probe.stream(self._pieces(self.pilot)):
+                if len(batch):
+                    index = batch.index
+                    model.run(model.inputs(batch), use, self.first if single else None)
+        if not tails:
+            raise ProbeError("probe: none of its images could be read")
+        return {name: self._measured(name, one.bracket(len(plan.probe), plan.top)) for name, one in tails.items()}
+
+    def _look_exactly(self, layers: Sequence[str], meter: Meter) -> dict[str, Measured]:
+        """Brackets from all images: the first edge is the threshold itself."""
+        meter.label("Thresholds")
+        tails = self.exact_tails(dict.fromkeys(layers), self.plan.quantile, meter)
+        if not tails:
+            raise ProbeError("probe: none of its images could be read")
+        highest = self.plan.bracket[1]
+        return {n: self._measured(n, exact_bracket(t, self.plan.quantile, highest)) for n, t in tails.items()}
+
+    def _measured(self, name: str, bracket: Bracket) -> Measured:
+        reader = self.readers[name]
+        geometry = reader.kept_geometry.numbers if reader.kept_geometry else None
+        return Measured(bracket, reader.kept_grid, geometry)
+
+    def _pieces(self, index: Sequence[int]) -> list[list[int]]:
+        size = self.plan.batch_size
+        return [list(index[first : first + size]) for first in range(0, len(index), size)]
+
+    def _recipe(self, layer: str) -> dict[str, Any]:
+        images = self.plan.probe.fingerprint if self.plan.exact else self.digest
+        return bracket_recipe(self.plan, self.measuring, layer, images)
+
+    def _stored(self, layer: str) -> Measured | None:
+        return self.store.load(self._recipe(layer), Measured.unpacked, ("edges", "bound")) if self.store else None
+
+    def _claimed(self, layer: str, claims: ExitStack) -> bool:
+        return self.store is None or claims.enter_context(self.store.claim(self._recipe(layer)))
+
+
+def _widened(labels: torch.Tensor, planes: int) -> torch.Tensor:
+    """Label planes (B, K, H, W) with empty planes added."""
+    missing = planes - labels.shape[1]
+    return labels if not missing else torch.cat([labels, labels.new_zeros(len(labels), missing, *labels.shape[2:])], 1)

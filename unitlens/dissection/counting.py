@@ -1,0 +1,290 @@
+"""Counting: the one pass over the images, shard by shard, whoever else works on the same store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from unitlens.data.probe import Batch
+from unitlens.dissection.forward import Forward, forward
+from unitlens.dissection.labeller import Labeller, Lender, draws_for
+from unitlens.dissection.pilot import COARSE, Bracket
+from unitlens.dissection.plan import DissectionPlan
+from unitlens.dissection.reader import LayerReader, Maps
+from unitlens.dissection.recipe import basis_recipe, bracket_digest
+from unitlens.dissection.shards import LABEL_ARRAYS, LAYER_ARRAYS, LabelState, LayerState, shard_ranges, unpack
+from unitlens.progress import Meter
+from unitlens.stats.tailcount import LabelPlanes, TailCount
+from unitlens.stats.topk import TopK
+from unitlens.store import Store
+
+WAIT = 0.2  # seconds between two looks at what another process is counting
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One layer to be counted: its brackets, and which units (None = all of them)."""
+
+    layer: str
+    bracket: Bracket
+    units: torch.Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """How many units."""
+        return len(self.bracket.edges)
+
+    @property
+    def name(self) -> str:
+        """The layer, and which of its units."""
+        return self.layer if self.units is None else f"{self.layer}:{self.units.tolist()}"
+
+    @property
+    def draws(self) -> int:
+        """How many control tables."""
+        return draws_for(self.count)
+
+
+@dataclass(eq=False)
+class _Open:
+    """A shard that is being counted."""
+
+    span: range
+    tasks: list[Task]
+    claims: ExitStack
+    counts: dict[str, TailCount] = field(default_factory=dict)
+    tops: dict[str, TopK] = field(default_factory=dict)
+    labels: list[LabelPlanes] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+
+
+class Counting:
+    """Counts all shards of a probe set for some tasks; states go into the store, or stay here where there is none.
+
+    A shard is claimed before it is counted and looked for again after that, so no shard is counted twice by processes
+    that share a store, and a killed process loses the shard it was at.
+    """
+
+    def __init__(
+        self, plan: DissectionPlan, store: Store | None, measuring: Mapping[str, Any], labeller: Labeller,
+        lender: Lender, pilot_digest: str, readers: dict[str, LayerReader],
+    ):  # fmt: skip
+        self.plan, self.store, self.labeller, self.lender, self.readers = plan, store, labeller, lender, readers
+        self.base = {**measuring, **labeller.recipe, "lent": pilot_digest}
+        self.spans = shard_ranges(len(plan.probe))
+        self._digests: dict[range, str] = {}
+        self._states: dict[tuple[str, range], LayerState | LabelState] = {}
+        self.first: Mapping[str, torch.Tensor] = {}
+        single = len(self.spans) == 1 and len(lender.positions) <= plan.batch_size
+        rest = sorted(set(range(len(plan.probe))) - set(lender.positions))
+        self.order = [*lender.positions, *rest] if single else None  # of the images within a single shard
+
+    def retain(self, first: Mapping[str, torch.Tensor]) -> None:
+        """Takes what the layers returned for the pilot, so that it is not run again as the first batch."""
+        self.first = first
+
+    # ---- states ----------------------------------------------------------------------------------------------
+
+    def layer_state(self, task: Task, span: range) -> LayerState | None:
+        """What a shard has counted for a task, None where it has not been."""
+        key = task.name, span
+        if self.store is None or key in self._states:
+            return self._states.get(key)  # type: ignore[return-value]
+        return self.store.load(self.layer_recipe(task, span), lambda a, _: unpack(LayerState, a), LAYER_ARRAYS)
+
+    def label_state(self, span: range) -> LabelState | None:
+        """What a shard shows, None where it has not been counted."""
+        key = "", span
+        if self.store is None or key in self._states:
+            return self._states.get(key)  # type: ignore[return-value]
+        return self.store.load(self.label_recipe(span), lambda a, _: unpack(LabelState, a), LABEL_ARRAYS)
+
+    def layer_recipe(self, task: Task, span: range) -> dict[str, Any]:
+        """The identity of a shard's counts."""
+        return {
+            **self.base, "kind": "shard", "layer": task.layer, "basis": basis_recipe(self.plan, task.layer),
+            "images": self._digest(span), "bracket": bracket_digest(task.bracket, task.units), "top": self.plan.top,
+        }  # fmt: skip
+
+    def label_recipe(self, span: range) -> dict[str, Any]:
+        """The identity of a shard's label areas."""
+        return {
+            **self.labeller.recipe, "lent": self.base["lent"], "kind": "labels", "images": self._digest(span)
+        }  # fmt: skip
+
+    def _digest(self, span: range) -> str:
+        if span not in self._digests:
+            self._digests[span] = self.plan.probe.digest(span)
+        return self._digests[span]
+
+    def _has(self, task: Task | None, span: range) -> bool:
+        key = (task.name if task else ""), span
+        if self.store is None:
+            return key in self._states
+        return key in self._states or self.store.hit(
+            self.layer_recipe(task, span) if task else self.label_recipe(span)
+        )
+
+    def _keep(self, task: Task | None, span: range, state: LayerState | LabelState) -> None:
+        recipe = None
+        if self.store is not None:
+            recipe = self.layer_recipe(task, span) if task else self.label_recipe(span)
+        if self.store is None or not self.store.offer(recipe or {}, state.arrays, {}):
+            self._states[task.name if task else "", span] = state
+
+    # ---- the pass --------------------------------------------------------------------------------------------
+
+    def run(self, tasks: Sequence[Task], meter: Meter) -> None:
+        """Counts what has not been counted; returns when every shard has been, here or elsewhere."""
+        waiting, told = self._in_turn(), set[range]()
+        while waiting:
+            before = len(waiting)
+            waiting = self._round(tasks, waiting, told, meter)
+            if len(waiting) == before:  # all of them are being counted elsewhere
+                time.sleep(WAIT)
+
+    def _round(self, tasks: Sequence[Task], spans: list[range], told: set[range], meter: Meter) -> list[range]:
+        """Counts what nobody else counts now. Returns the shards that others are at."""
+        queue: deque[tuple[_Open, bool]] = deque()
+        busy: list[range] = []
+        layers = [task.layer for task in tasks]
+        with ExitStack() as claims, forward(self.plan, layers, self.readers) as model:
+            for batch in self.plan.probe.stream(self._pieces(tasks, spans, claims, queue, busy, told, meter), spans):
+                shard, last = queue.popleft()
+                if not shard.counts and not shard.labels:
+                    self._begin(shard)
+                self._count(model, shard, batch)
+                meter.step(len(batch))
+                if last:
+                    self._finish(shard)
+        return busy
+
+    def _pieces(
+        self, tasks: Sequence[Task], spans: list[range], claims: ExitStack, queue: deque[tuple[_Open, bool]],
+        busy: list[range], told: set[range], meter: Meter,
+    ) -> Iterator[list[int]]:  # fmt: skip
+        """Batches of the shards, each claimed just before its first batch is loaded."""
+        for span in spans:
+            shard, elsewhere = self._claim(tasks, span, claims)
+            if elsewhere:
+                busy.append(span)
+            if shard.tasks or not (elsewhere or self._has(None, span)):
+                told.add(span)
+                for piece, last in self._cut(span):
+                    queue.append((shard, last))
+                    yield piece
+                continue
+            shard.claims.close()
+            if not elsewhere and span not in told:  # counted before, or elsewhere
+                told.add(span)
+                meter.step(len(span))
+
+    def _cut(self, span: range) -> Iterator[tuple[list[int], bool]]:
+        """A shard in batches, and whether each is the last. A retained pilot is the first batch."""
+        images, size = list(span) if self.order is None else self.order, self.plan.batch_size
+        start = 0
+        while start < len(images):
+            end = start + (len(self.lender.positions) if self.order is not None and not start else size)
+            yield images[start:end], end >= len(images)
+            start = end
+
+    def _in_turn(self) -> list[range]:
+        """The shards, beginning at another place in each process that torchrun started."""
+        rank, world = int(os.environ.get("RANK", 0)), max(1, int(os.environ.get("WORLD_SIZE", 1)))
+        start = len(self.spans) * rank // world
+        return self.spans[start:] + self.spans[:start]
+
+    def _claim(self, tasks: Sequence[Task], span: range, claims: ExitStack) -> tuple[_Open, bool]:
+        """The shard with the tasks that nobody has counted, all claimed, and whether another process counts some."""
+        mine = ExitStack()
+        claims.push(mine)
+        open_tasks, busy = [], False
+        for task in tasks:
+            if self._has(task, span):
+                continue
+            if self.store is not None and not mine.enter_context(self.store.claim(self.layer_recipe(task, span))):
+                busy = True
+            elif not self._has(task, span):  # it may have been counted before the claim was ours
+                open_tasks.append(task)
+        return _Open(span, open_tasks, mine), busy
+
+    def _begin(self, shard: _Open) -> None:
+        self.labeller.open(shard.span)
+        group = self.labeller.group_of_concept
+        coarse = torch.tensor(COARSE)
+        for task in shard.tasks:
+            shard.counts[task.layer] = TailCount(
+                task.count, len(group), self.labeller.groups, task.bracket.edges, group, task.draws, coarse
+            )
+            if task.units is None:
+                shard.tops[task.layer] = TopK(task.count, self.plan.top)
+
+    def _count(self, model: Forward, shard: _Open, batch: Batch) -> None:
+        if not len(batch):
+            return
+        labels = self.labeller.planes(self.labeller(batch))
+        positions = batch.index.tolist()
+        shard.labels.append(labels)
+        shard.index.extend(positions)
+        if not shard.tasks:
+            return
+        lent = self.lender.lend(positions, max(task.draws for task in shard.tasks))
+        tasks = {task.layer: task for task in shard.tasks}
+        placed = labels.to(self.plan.device), lent.to(self.plan.device)
+
+        def use(name: str, reader: LayerReader, maps: Maps) -> None:
+            if name in tasks:
+                self._count_layer(tasks[name], shard, reader, maps, batch, *placed)
+
+        if self.first and positions == self.lender.positions:
+            first, self.first = self.first, {}
+            model.again(first, use)
+        else:
+            model.run(model.inputs(batch), use)
+
+    def _count_layer(
+        self, task: Task, shard: _Open, reader: LayerReader, maps: Maps, batch: Batch, labels: LabelPlanes,
+        lent: LabelPlanes,
+    ) -> None:  # fmt: skip
+        count, units = shard.counts[task.layer], task.units
+        low = maps.low.amin(0)
+        count.note(low if units is None else low[units], maps.wrong if units is None else None)
+        bound = task.bracket.edges[:, 0].to(maps.values.device)
+        for tail in reader.tail(maps, bound, units):
+            count.update(tail.unit, tail.image, tail.pixel, tail.value, labels, lent)
+        if task.layer in shard.tops:
+            shard.tops[task.layer].update(maps.peak, batch.index, maps.values, keep=reader.keepsake)
+
+    def _finish(self, shard: _Open) -> None:
+        self.labeller.close(shard.span)
+        for task in shard.tasks:
+            state = LayerState.of(shard.counts[task.layer], shard.tops.get(task.layer), task.bracket.bound)
+            self._keep(task, shard.span, state)
+        if not self._has(None, shard.span):
+            self._keep(None, shard.span, self._labels(shard))
+        shard.counts.clear()
+        shard.tops.clear()
+        shard.claims.close()
+
+    def _labels(self, shard: _Open) -> LabelState:
+        """The areas of the labels of a shard."""
+        concepts, groups = len(self.labeller.vocabulary), self.labeller.groups
+        area, images = np.zeros(concepts, np.int64), np.zeros(concepts, np.int64)
+        pixels = np.zeros(groups, np.int64)
+        for labels in shard.labels:
+            planes = labels.planes.view(labels.planes.shape[0], len(labels), -1).long()
+            key = planes + torch.arange(len(labels))[:, None] * (concepts + 1)
+            count = torch.bincount(key.flatten(), minlength=len(labels) * (concepts + 1)).view(len(labels), -1)[:, 1:]
+            area += count.sum(0).numpy()
+            images += (count > 0).sum(0).numpy()
+            pixels += labels.looked[labels.pattern].sum(0).numpy() * labels.pixels
+        lent_area, lent_pixels = self.lender.areas(shard.index)
+        return LabelState(area, images, pixels, np.array([len(shard.index)]), lent_area, lent_pixels)

@@ -1,0 +1,94 @@
+"""Forward: the model run on batches of the probe set, every layer's output handed on while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from unitlens.data.probe import Batch, check_range
+from unitlens.dissection.plan import DissectionPlan
+from unitlens.dissection.reader import LayerReader, Maps
+from unitlens.models.capture import Capture, capture
+from unitlens.models.geometry import Geometry, layer_geometries
+
+Use = Callable[[str, LayerReader, Maps], None]
+RETAINED_BYTES = 2**29  # outputs of the first batch that are kept, so that a small set needs no batch twice
+
+
+class Retained(dict[str, Tensor]):
+    """Copies of what layers returned for one batch; empty where they are too large together."""
+
+    room = RETAINED_BYTES
+
+    def add(self, name: str, output: Tensor) -> None:
+        """Keeps a copy, or gives all of them up."""
+        self.room -= output.numel() * output.element_size()
+        if self.room >= 0:
+            self[name] = output.clone()
+        else:
+            self.clear()
+
+
+class Forward:
+    """Runs a plan's model and hands on what its layers return, as maps; made by `forward(plan)`.
+
+    readers: one per layer, made at its first output.
+    """
+
+    def __init__(
+        self, plan: DissectionPlan, captured: Capture, layers: Sequence[str], readers: dict[str, LayerReader]
+    ):
+        self.plan, self.captured, self.layers, self.readers = plan, captured, tuple(layers), readers
+        self.geometry: Mapping[str, Geometry | None] | None = None
+        self.image_size = plan.probe.size
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """A batch's images as the model takes them, on its device. Raises ProbeError outside [0, 1]."""
+        check_range(batch.images)
+        inputs = self.plan.preprocess(batch.images.to(self.plan.device)).to(self.plan.dtype)
+        self.image_size = (inputs.shape[-2], inputs.shape[-1])
+        return inputs
+
+    def run(self, inputs: Tensor, use: Use, raw: Retained | None = None) -> None:
+        """One forward pass. raw: takes a copy of what every layer returned, for `again`, if that is not too much."""
+        if self.geometry is None and not all(name in self.readers for name in self.layers):
+            self.geometry = self._geometries(inputs)
+        def take(name: str, output: Tensor) -> None:
+            if raw is not None:
+                raw.add(name, output)
+            self._hand_on(name, output, use)
+
+        half = self.plan.precision == "mixed" and inputs.is_cuda
+        with torch.autocast(inputs.device.type, torch.float16, enabled=half):
+            self.captured.run(inputs, take)
+
+    def again(self, raw: Mapping[str, Tensor], use: Use) -> None:
+        """The same as the `run` that filled `raw`, without the model."""
+        for name, output in raw.items():
+            self._hand_on(name, output, use)
+
+    def _hand_on(self, name: str, output: Tensor, use: Use) -> None:
+        with torch.autocast(output.device.type, enabled=False), torch.inference_mode():
+            if name not in self.readers:
+                geometry = (self.geometry or {}).get(name)
+                shape = tuple(output.shape)
+                self.readers[name] = LayerReader(self.plan, name, shape, self.image_size, geometry)
+            use(name, self.readers[name], self.readers[name].read(output))
+
+    def _geometries(self, inputs: Tensor) -> Mapping[str, Geometry | None]:
+        if self.plan.convention == "reference":
+            return dict.fromkeys(self.layers)
+        return layer_geometries(self.plan.model, self.layers, inputs[:1], unit_axis=self.plan.unit_axis)
+
+
+@contextmanager
+def forward(plan: DissectionPlan, layers: Sequence[str], readers: dict[str, LayerReader]) -> Iterator[Forward]:
+    """A context in which the plan's model hands on what these layers return; no hook is left behind.
+
+    readers: those that are known from an earlier pass; new ones are added.
+    """
+    with capture(plan.model, layers, call=plan.call, stop=True) as captured:
+        yield Forward(plan, captured, layers, readers)

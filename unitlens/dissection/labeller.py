@@ -1,0 +1,124 @@
+"""Labeller: what every pixel of the grid shows, segmented once per probe set and segmenter and then kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from unitlens.data.probe import Batch
+from unitlens.data.segmentation import Segmentation
+from unitlens.dissection.pilot import donors
+from unitlens.dissection.plan import DissectionPlan
+from unitlens.segment.segmenter import check_segmentation
+from unitlens.segment.truth import Truth
+from unitlens.stats.tailcount import LabelPlanes
+from unitlens.store import Store
+
+DRAWS = 8  # controls whose label areas are counted; a layer uses as many of them as it needs
+
+
+class Labeller:
+    """Segments batches on the pixel grid, and lends the labels of the pilot's images to others.
+
+    recipe: the identity of the segmentations but for the images. A truth that comes with the images is not kept again.
+    """
+
+    def __init__(self, plan: DissectionPlan, store: Store | None, recipe: Mapping[str, Any]):
+        self.plan, self.recipe = plan, recipe
+        self.vocabulary = plan.segmenter.vocabulary
+        self.groups = len(self.vocabulary.categories)
+        self.group_of_concept = torch.from_numpy(self.vocabulary.category_index)
+        self.store = None if isinstance(plan.segmenter, Truth) else store
+        self._known: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}
+        self._fresh: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}
+
+    def open(self, index: Sequence[int]) -> None:
+        """Makes ready for these images: their segmentations are read from the store if they are there."""
+        self._known, self._fresh = {}, {}
+        stored = self.store.get(self._kept_as(index), needs=("labels", "index")) if self.store else None
+        if stored:
+            arrays, _ = stored
+            looked = arrays.get("annotated")
+            for row, position in enumerate(arrays["index"]):
+                annotated = None if looked is None else torch.from_numpy(looked[row])
+                self._known[int(position)] = torch.from_numpy(arrays["labels"][row]), annotated
+
+    def close(self, index: Sequence[int]) -> None:
+        """Keeps what has been segmented since `open`."""
+        if self.store and self._fresh:
+            planes = max(labels.shape[0] for labels, _ in self._fresh.values())
+            rows = {position: _widened(labels, planes) for position, (labels, _) in self._fresh.items()}
+            arrays = {"index": np.array(list(rows)), "labels": torch.stack(list(rows.values())).numpy()}
+            looked = [annotated for _, annotated in self._fresh.values()]
+            if all(annotated is not None for annotated in looked):
+                arrays["annotated"] = torch.stack([a for a in looked if a is not None]).numpy()
+            self.store.offer(self._kept_as(index), arrays, {})
+        self._known, self._fresh = {}, {}
+
+    def __call__(self, batch: Batch) -> Segmentation:
+        """What the batch shows on the grid: labels int16 (B, K, H, W), on the CPU."""
+        positions = [int(i) for i in batch.index]
+        if positions and all(i in self._known for i in positions):
+            rows = [self._known[i] for i in positions]
+            looked = [annotated for _, annotated in rows]
+            annotated = None if any(a is None for a in looked) else torch.stack([a for a in looked if a is not None])
+            return Segmentation(torch.stack([labels for labels, _ in rows]), self.vocabulary, annotated)
+        seen = check_segmentation(self.plan.segmenter(batch), batch, self.vocabulary).resized(self.plan.grid)
+        labels = seen.labels.cpu()
+        annotated = None if seen.annotated is None else seen.annotated.cpu()
+        if self.store:
+            for row, i in enumerate(positions):
+                self._fresh[i] = labels[row].to(torch.int16), None if annotated is None else annotated[row]
+        return Segmentation(labels, self.vocabulary, annotated)
+
+    def planes(self, seen: Segmentation) -> LabelPlanes:
+        """The labels laid out for counting."""
+        return LabelPlanes.of(seen.labels, seen.annotated, self.group_of_concept, self.groups)
+
+    def _kept_as(self, index: Sequence[int]) -> dict[str, Any]:
+        return {**self.recipe, "kind": "segmentation", "images": self.plan.probe.digest(index)}
+
+
+class Lender:
+    """Lends the labels of the pilot's images to other images: what a unit's pixels show by chance."""
+
+    def __init__(self, labeller: Labeller, positions: Sequence[int], seen: Segmentation):
+        """positions: of the pilot's images in the probe set, P of them. seen: their segmentation on the grid."""
+        self.positions, self.seen, self.labeller = list(positions), seen, labeller
+        planes = labeller.planes(seen)
+        concepts, images = len(labeller.vocabulary), len(self.positions)
+        flat = planes.planes.view(planes.planes.shape[0], images, -1).long()
+        key = flat + torch.arange(images)[:, None] * (concepts + 1)
+        count = torch.bincount(key.flatten(), minlength=images * (concepts + 1)).view(images, -1)
+        self.area = count[:, 1:].numpy()  # (P, C)
+        looked = planes.looked[planes.pattern].numpy()
+        self.pixels = looked * np.int64(planes.pixels)  # (P, G)
+
+    def lend(self, index: Sequence[int], draws: int) -> LabelPlanes:
+        """Labels of other images for a batch of B images, draw after draw: D x B images."""
+        chosen = torch.from_numpy(donors(index, draws, self.positions).reshape(-1))
+        annotated = None if self.seen.annotated is None else self.seen.annotated[chosen]
+        return self.labeller.planes(Segmentation(self.seen.labels[chosen], self.seen.vocabulary, annotated))
+
+    def areas(self, index: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of each concept (DRAWS, C) and of each category (DRAWS, G) in what is lent to these images."""
+        chosen = donors(index, DRAWS, self.positions)
+        return self.area[chosen].sum(1), self.pixels[chosen].sum(1)
+
+
+def draws_for(units: int) -> int:
+    """How many controls a layer has: about 512 null results together.
+
+    >>> draws_for(32), draws_for(160), draws_for(2048)
+    (8, 3, 1)
+    """
+    return max(1, min(DRAWS, 512 // units))
+
+
+def _widened(labels: torch.Tensor, planes: int) -> torch.Tensor:
+    """Label planes (K, H, W) with empty planes added."""
+    missing = planes - labels.shape[0]
+    return labels if not missing else torch.cat([labels, labels.new_zeros(missing, *labels.shape[1:])])

@@ -1,0 +1,148 @@
+"""LayerReader: from what a layer returns to activations on a grid, and to the pixels of their tails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unitlens.dissection.plan import DissectionPlan
+from unitlens.errors import LayerError, OptionError
+from unitlens.models.basis import Basis, as_basis
+from unitlens.models.geometry import Geometry
+from unitlens.models.layout import Layout, layout_of
+from unitlens.models.tailpixels import TailPixels, quotient
+from unitlens.models.upsample import upsample
+
+BEYOND = 1e30  # stands for an infinite activation: finite, so that interpolation never makes NaN of it
+AT_A_TIME = 2**20  # cells looked at in one go on a CPU: what its cache holds
+LIVE = 0.7  # where fewer of the maps reach their bound, the others are left out first
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """Activations of one batch: values float32 (B, U, h, w), contiguous and finite; peak, low float32 (B, U), their
+    largest and smallest value; wrong int64 (U,), how many were NaN or infinite, or None."""
+
+    values: Tensor
+    peak: Tensor
+    low: Tensor
+    wrong: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """Pixels above their unit's bound, n of them: unit, image, pixel int32 (n,), value float32 (n,)."""
+
+    unit: Tensor
+    image: Tensor
+    pixel: Tensor
+    value: Tensor
+
+
+class LayerReader:
+    """Reads one layer: which axis counts units, in which basis, and where the grid lies in the image.
+
+    Made from the first output that is seen, and from then on the same for every batch.
+    """
+
+    def __init__(
+        self, plan: DissectionPlan, name: str, shape: tuple[int, ...], image_size: tuple[int, int],
+        geometry: Geometry | None,
+    ):  # fmt: skip
+        self.name, self.size, self.image_size = name, plan.grid, image_size
+        self.layout: Layout = layout_of(shape, image_size, plan.unit_axis, batch=shape[0], name=name)
+        self.basis: Basis | None = as_basis(plan.basis.get(name), self.layout.units)
+        self.rectified = plan.after_relu and self.basis is None  # a basis takes what is left of the ReLU
+        self.relu_first = plan.after_relu and self.basis is not None
+        zero_border = plan.convention == "reference"
+        self.geometry = None if zero_border else geometry  # the paper's code ignored receptive fields
+        self.tails = TailPixels(
+            self.layout.grid, plan.grid, self.geometry, image_size, rectified=self.rectified, zero_border=zero_border
+        )
+        h, w = self.layout.grid
+        self.shrinks = h * w > plan.cells  # maps finer than the pixels are kept as the pixels see them
+        self.kept_grid = plan.grid if self.shrinks else self.layout.grid
+        self.kept_geometry = None if self.shrinks else self.geometry
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What has to be known to make the reader again without running the model."""
+        numbers = self.geometry.numbers if self.geometry else None
+        return {"grid": list(self.layout.grid), "geometry": list(numbers) if numbers else None}
+
+    def read(self, raw: Tensor) -> Maps:
+        """What the layer returned, as maps. Raises LayerError, ShapeMismatch for another shape than the first."""
+        if not raw.is_floating_point():
+            raise LayerError(f"layer {self.name!r}: expected floating point activations, got {raw.dtype}")
+        grid = self.layout.to_grid(raw).float()
+        if self.basis is not None:
+            grid = self.basis(grid.clamp(min=0) if self.relu_first else grid)
+        values = grid.contiguous()
+        low, peak = values.flatten(2).aminmax(dim=2)  # NaN where a NaN is
+        wrong = None
+        if not bool((peak + low).isfinite().all()):
+            values, wrong = _cleaned(values)
+            low, peak = values.flatten(2).aminmax(dim=2)
+        if self.rectified:
+            low, peak = low.clamp(min=0), peak.clamp(min=0)
+        return Maps(values, peak, low, wrong)
+
+    def tail(self, maps: Maps, bound: Tensor, units: Tensor | None = None) -> Iterator[Tail]:
+        """The pixels above each unit's bound, piece by piece.
+
+        bound: float32 (V,), on the device of the maps. units: int64 (V,), only these units; None = all.
+        """
+        values, peak = maps.values, maps.peak
+        if units is not None:
+            values, peak = values[:, units], peak[:, units]
+        images, count = peak.shape
+        flat = values.reshape(images * count, *values.shape[2:])
+        bounds = bound.repeat(images)
+        live = peak.reshape(-1) > bounds
+        rows = live.nonzero().squeeze(1).int() if float(live.float().mean()) < LIVE else None
+        total = len(flat) if rows is None else len(rows)
+        cells = AT_A_TIME if flat.device.type == "cpu" else 2**26
+        step = max(1, cells // max(1, self.layout.grid[0] * self.layout.grid[1]))
+        for first in range(0, total, step):
+            if rows is None:
+                found = self.tails.find(flat[first : first + step], bounds[first : first + step])
+                row = found.row + first
+            else:
+                some = rows[first : first + step]
+                found = self.tails.find(flat.index_select(0, some), bounds.index_select(0, some))
+                row = some.index_select(0, found.row)
+            image = quotient(row, count)
+            yield Tail(row - image * count, image, found.pixel, found.value)
+
+    def sampled(self, maps: Maps, pixels: Tensor) -> Tensor:
+        """The activations at some pixels: (B, U, S) float32, pixels int64 (S,)."""
+        return self.tails.sample(maps.values.flatten(0, 1), pixels).unflatten(0, maps.peak.shape)
+
+    def aligned(self, values: Tensor) -> Tensor:
+        """Maps on the pixel grid: (B, U, h, w) -> (B, U, H, W)."""
+        values = values.clamp(min=0) if self.rectified else values
+        if self.tails.zero_border:
+            pixels = torch.arange(self.size[0] * self.size[1], device=values.device)
+            return self.tails.sample(values.flatten(0, 1), pixels).unflatten(0, values.shape[:2]).unflatten(2, self.size)
+        return upsample(values, self.size, geometry=self.geometry, image_size=self.image_size)
+
+    def keepsake(self, maps: Tensor) -> Tensor:
+        """Maps as they are kept for galleries: (n, h, w), on the pixel grid where the layer's own is finer."""
+        maps = maps.clamp(min=0) if self.rectified else maps
+        return self.aligned(maps[:, None])[:, 0] if self.shrinks else maps
+
+
+def _cleaned(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Activations without NaN (never fires) and infinities (+inf: the highest value), and each unit's count."""
+    wrong = (~values.isfinite()).sum((0, 2, 3))
+    return torch.nan_to_num(values, nan=-BEYOND, posinf=BEYOND, neginf=-BEYOND), wrong
+
+
+def check_reference(plan: DissectionPlan) -> None:
+    """Raises OptionError where the paper's arithmetic says nothing about an argument."""
+    if plan.convention == "reference" and plan.basis:
+        raise OptionError("convention: 'reference' is the paper's arithmetic of units; expected no basis beside it.")
