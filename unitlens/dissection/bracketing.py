@@ -14,9 +14,9 @@ import torch
 from unitlens.data.segmentation import Segmentation
 from unitlens.dissection.forward import Retained, forward
 from unitlens.dissection.labeller import Labeller, Lender
-from unitlens.dissection.pilot import Bracket, PilotTails, exact_bracket, pilot_index, pilot_pixels
+from unitlens.dissection.pilot import Bracket, PilotTails, edge_count, exact_bracket, pilot_index, pilot_pixels
 from unitlens.dissection.plan import DissectionPlan
-from unitlens.dissection.reader import LayerReader, Maps
+from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.recipe import bracket_recipe
 from unitlens.errors import ProbeError
 from unitlens.progress import Meter
@@ -125,9 +125,9 @@ class Bracketing:
         plan, tails = self.plan, dict[str, TailQuantile]()
         share = MEMORY_MB / max(1, len(units))
 
-        def use(name: str, reader: LayerReader, maps: Maps) -> None:
+        def use(name: str, reader: LayerReader, grid: torch.Tensor) -> None:
             chosen = units[name]
-            values = maps.values if chosen is None else maps.values[:, chosen.to(maps.values.device)]
+            values = reader.maps(grid, None if chosen is None else chosen.to(grid.device)).values
             if name not in tails:
                 tails[name] = TailQuantile(values.shape[1], lowest, len(plan.probe) * plan.cells, memory_mb=share)
             tails[name].update(reader.aligned(values), index)
@@ -145,10 +145,12 @@ class Bracketing:
         plan, tails = self.plan, dict[str, PilotTails]()
         pixels = pilot_pixels(plan.cells, len(self.pilot))
 
-        def use(name: str, reader: LayerReader, maps: Maps) -> None:
+        def use(name: str, reader: LayerReader, grid: torch.Tensor) -> None:
+            maps = reader.maps(grid)
             if name not in tails:
                 units = maps.values.shape[1]
-                tails[name] = PilotTails(units, plan.bracket, len(self.pilot), len(pixels))
+                edges = edge_count(units, len(self.labeller.vocabulary))
+                tails[name] = PilotTails(units, edges, plan.bracket, len(self.pilot), len(pixels))
             tails[name].update(reader.sampled(maps, pixels.to(maps.values.device)), maps.peak, index)
 
         single = len(plan.probe) <= 64 and len(self.pilot) <= plan.batch_size
@@ -167,8 +169,12 @@ class Bracketing:
         tails = self.exact_tails(dict.fromkeys(layers), self.plan.quantile, meter)
         if not tails:
             raise ProbeError("probe: none of its images could be read")
-        highest = self.plan.bracket[1]
-        return {n: self._measured(n, exact_bracket(t, self.plan.quantile, highest)) for n, t in tails.items()}
+        return {name: self._measured(name, self.exactly(tail, self.plan.quantile)) for name, tail in tails.items()}
+
+    def exactly(self, tail: TailQuantile, lowest: float, count: int | None = None) -> Bracket:
+        """The bracket of exact tails, from `lowest` up. count: of edges; by the number of units by default."""
+        edges = count or edge_count(tail.units, len(self.labeller.vocabulary))
+        return exact_bracket(tail, lowest, self.plan.bracket[1], edges)
 
     def _measured(self, name: str, bracket: Bracket) -> Measured:
         reader = self.readers[name]
@@ -181,7 +187,7 @@ class Bracketing:
 
     def _recipe(self, layer: str) -> dict[str, Any]:
         images = self.plan.probe.fingerprint if self.plan.exact else self.digest
-        return bracket_recipe(self.plan, self.measuring, layer, images)
+        return bracket_recipe(self.plan, self.measuring, layer, images, len(self.labeller.vocabulary))
 
     def _stored(self, layer: str) -> Measured | None:
         return self.store.load(self._recipe(layer), Measured.unpacked, ("edges", "bound")) if self.store else None

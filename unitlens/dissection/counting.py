@@ -18,9 +18,10 @@ from unitlens.dissection.forward import Forward, forward
 from unitlens.dissection.labeller import Labeller, Lender, draws_for
 from unitlens.dissection.pilot import COARSE, Bracket
 from unitlens.dissection.plan import DissectionPlan
-from unitlens.dissection.reader import LayerReader, Maps
+from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.recipe import basis_recipe, bracket_digest
 from unitlens.dissection.shards import LABEL_ARRAYS, LAYER_ARRAYS, LabelState, LayerState, shard_ranges, unpack
+from unitlens.dissection.workers import Workers
 from unitlens.progress import Meter
 from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
@@ -48,6 +49,11 @@ class Task:
         return self.layer if self.units is None else f"{self.layer}:{self.units.tolist()}"
 
     @property
+    def coarse(self) -> torch.Tensor:
+        """The edges that blocks and the control are counted at."""
+        return torch.tensor(COARSE[self.bracket.edges.shape[1]])
+
+    @property
     def draws(self) -> int:
         """How many control tables."""
         return draws_for(self.count)
@@ -60,7 +66,8 @@ class _Open:
     span: range
     tasks: list[Task]
     claims: ExitStack
-    counts: dict[str, TailCount] = field(default_factory=dict)
+    parts: dict[str, list[slice]] = field(default_factory=dict)  # the units of each thread
+    counts: dict[str, list[TailCount]] = field(default_factory=dict)
     tops: dict[str, TopK] = field(default_factory=dict)
     labels: list[LabelPlanes] = field(default_factory=list)
     index: list[int] = field(default_factory=list)
@@ -83,6 +90,7 @@ class Counting:
         self._digests: dict[range, str] = {}
         self._states: dict[tuple[str, range], LayerState | LabelState] = {}
         self.first: Mapping[str, torch.Tensor] = {}
+        self.workers = Workers(1)
         single = len(self.spans) == 1 and len(lender.positions) <= plan.batch_size
         rest = sorted(set(range(len(plan.probe))) - set(lender.positions))
         self.order = [*lender.positions, *rest] if single else None  # of the images within a single shard
@@ -156,7 +164,7 @@ class Counting:
         queue: deque[tuple[_Open, bool]] = deque()
         busy: list[range] = []
         layers = [task.layer for task in tasks]
-        with ExitStack() as claims, forward(self.plan, layers, self.readers) as model:
+        with ExitStack() as claims, Workers() as self.workers, forward(self.plan, layers, self.readers) as model:
             for batch in self.plan.probe.stream(self._pieces(tasks, spans, claims, queue, busy, told, meter), spans):
                 shard, last = queue.popleft()
                 if not shard.counts and not shard.labels:
@@ -165,6 +173,7 @@ class Counting:
                 meter.step(len(batch))
                 if last:
                     self._finish(shard)
+            self.workers.finish()
         return busy
 
     def _pieces(
@@ -219,11 +228,15 @@ class Counting:
     def _begin(self, shard: _Open) -> None:
         self.labeller.open(shard.span)
         group = self.labeller.group_of_concept
-        coarse = torch.tensor(COARSE)
         for task in shard.tasks:
-            shard.counts[task.layer] = TailCount(
-                task.count, len(group), self.labeller.groups, task.bracket.edges, group, task.draws, coarse
-            )
+            parts = shard.parts[task.layer] = self.workers.slices(task.count, self.plan.device)
+            shard.counts[task.layer] = [
+                TailCount(
+                    part.stop - part.start, len(group), self.labeller.groups, task.bracket.edges[part], group,
+                    task.draws, task.coarse,
+                )
+                for part in parts
+            ]  # fmt: skip
             if task.units is None:
                 shard.tops[task.layer] = TopK(task.count, self.plan.top)
 
@@ -240,9 +253,9 @@ class Counting:
         tasks = {task.layer: task for task in shard.tasks}
         placed = labels.to(self.plan.device), lent.to(self.plan.device)
 
-        def use(name: str, reader: LayerReader, maps: Maps) -> None:
+        def use(name: str, reader: LayerReader, grid: torch.Tensor) -> None:
             if name in tasks:
-                self._count_layer(tasks[name], shard, reader, maps, batch, *placed)
+                self._count_layer(tasks[name], shard, reader, grid, batch, *placed)
 
         if self.first and positions == self.lender.positions:
             first, self.first = self.first, {}
@@ -251,27 +264,37 @@ class Counting:
             model.run(model.inputs(batch), use)
 
     def _count_layer(
-        self, task: Task, shard: _Open, reader: LayerReader, maps: Maps, batch: Batch, labels: LabelPlanes,
+        self, task: Task, shard: _Open, reader: LayerReader, grid: torch.Tensor, batch: Batch, labels: LabelPlanes,
         lent: LabelPlanes,
     ) -> None:  # fmt: skip
-        count, units = shard.counts[task.layer], task.units
-        low = maps.low.amin(0)
-        count.note(low if units is None else low[units], maps.wrong if units is None else None)
-        bound = task.bracket.edges[:, 0].to(maps.values.device)
-        for tail in reader.tail(maps, bound, units):
-            count.update(tail.unit, tail.image, tail.pixel, tail.value, labels, lent)
+        units = task.units
+
+        @torch.inference_mode()
+        def count(part: int) -> torch.Tensor:
+            where = shard.parts[task.layer][part]
+            maps = reader.maps(grid, where if units is None else units[where].to(grid.device))
+            table = shard.counts[task.layer][part]
+            table.note(maps.low.amin(0), maps.wrong if units is None else None)
+            for tail in reader.tail(maps, task.bracket.edges[where, 0].to(grid.device)):
+                table.update(tail.unit, tail.image, tail.pixel, tail.value, labels, lent)
+            return maps.peak
+
+        peak = torch.cat(self.workers.map(count, range(len(shard.parts[task.layer]))), 1)
         if task.layer in shard.tops:
-            shard.tops[task.layer].update(maps.peak, batch.index, maps.values, keep=reader.keepsake)
+            shard.tops[task.layer].update(peak, batch.index, grid, keep=reader.keepsake)
 
     def _finish(self, shard: _Open) -> None:
+        """Keeps what the shard has counted, in another thread while the next one is counted."""
         self.labeller.close(shard.span)
+        self.workers.later(lambda: self._store(shard))
+
+    def _store(self, shard: _Open) -> None:
         for task in shard.tasks:
-            state = LayerState.of(shard.counts[task.layer], shard.tops.get(task.layer), task.bracket.bound)
+            counts = shard.counts.pop(task.layer)
+            state = LayerState.of(counts, shard.tops.pop(task.layer, None), task.bracket.bound)
             self._keep(task, shard.span, state)
         if not self._has(None, shard.span):
             self._keep(None, shard.span, self._labels(shard))
-        shard.counts.clear()
-        shard.tops.clear()
         shard.claims.close()
 
     def _labels(self, shard: _Open) -> LabelState:
@@ -280,8 +303,7 @@ class Counting:
         area, images = np.zeros(concepts, np.int64), np.zeros(concepts, np.int64)
         pixels = np.zeros(groups, np.int64)
         for labels in shard.labels:
-            planes = labels.planes.view(labels.planes.shape[0], len(labels), -1).long()
-            key = planes + torch.arange(len(labels))[:, None] * (concepts + 1)
+            key = labels.planes.view(len(labels), -1) + torch.arange(len(labels))[:, None] * (concepts + 1)
             count = torch.bincount(key.flatten(), minlength=len(labels) * (concepts + 1)).view(len(labels), -1)[:, 1:]
             area += count.sum(0).numpy()
             images += (count > 0).sum(0).numpy()

@@ -20,9 +20,9 @@ from unitlens.dissection.forward import forward
 from unitlens.dissection.labeller import Labeller
 from unitlens.dissection.layer import LayerDissection
 from unitlens.dissection.merging import Shown, Tops, merged_table, merged_tops, replaced
-from unitlens.dissection.pilot import SMALL, Bracket, exact_bracket
+from unitlens.dissection.pilot import SMALL, Bracket
 from unitlens.dissection.plan import DissectionPlan, make_plan
-from unitlens.dissection.reader import LayerReader, Maps, check_reference
+from unitlens.dissection.reader import LayerReader, check_reference
 from unitlens.dissection.recipe import NOT_STORED, dissection_recipe, labels_recipe, measuring_recipe, unnamed_parts
 from unitlens.dissection.result import Dissection
 from unitlens.dissection.tails import TailTable, unresolved
@@ -30,7 +30,8 @@ from unitlens.errors import DataWarning
 from unitlens.progress import Meter, progress
 from unitlens.store import Store, default_store
 
-RANK_LIMIT = 6e-4  # of an interpolated threshold anywhere in the bracket; units beyond it are measured again
+RANK_LIMIT = 2e-3  # of an interpolated threshold elsewhere in the bracket; at the quantile asked for it is 3e-4
+MARGIN = 1.5  # by which brackets may fall short of the ends of the range that the result can be read at
 
 
 def dissect(
@@ -198,7 +199,10 @@ class _Run:
         """Measures the units again that the pilot has misjudged: their tails exactly first, then the counts."""
         plan, rows = self.plan, {}
         for name, table in tables.items():
-            misjudged = np.flatnonzero(unresolved(table, shown.total, plan.bracket, RANK_LIMIT))
+            here = (plan.quantile, plan.quantile)
+            misjudged = np.flatnonzero(
+                unresolved(table, shown.total, here) | unresolved(table, shown.total, plan.bracket, RANK_LIMIT, MARGIN)
+            )
             if len(misjudged):
                 rows[name] = misjudged
         if not rows:
@@ -209,7 +213,7 @@ class _Run:
         tails = self.bracketing.exact_tails(units, lowest, meter)
         tasks = []
         for name, tail in tails.items():
-            exact = exact_bracket(tail, lowest, plan.bracket[1])
+            exact = self.bracketing.exactly(tail, lowest, tables[name].edges.shape[1])
             tasks.append(Task(name, Bracket(exact.edges, exact.bound), units[name]))
         counting.run(tasks, meter)
         for task in tasks:
@@ -226,12 +230,12 @@ class _Run:
         size = self.plan.batch_size
         pieces = [[int(i) for i in wanted[first : first + size]] for first in range(0, len(wanted), size)]
 
-        def use(name: str, reader: LayerReader, maps: Maps) -> None:
+        def use(name: str, reader: LayerReader, grid: torch.Tensor) -> None:
             top = missing[name]
             for row, position in enumerate(positions):
                 unit, slot = np.nonzero(top.missing & (top.index == position))
                 if len(unit):
-                    kept = reader.keepsake(maps.values[row, torch.from_numpy(unit).to(maps.values.device)])
+                    kept = reader.keepsake(grid[row, torch.from_numpy(unit).to(grid.device)].float())
                     top.maps[unit, slot] = kept.clamp(-65504, 65504).half().cpu().numpy()
 
         meter.label("Maps of the top images")

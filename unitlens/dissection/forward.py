@@ -10,11 +10,11 @@ from torch import Tensor
 
 from unitlens.data.probe import Batch, check_range
 from unitlens.dissection.plan import DissectionPlan
-from unitlens.dissection.reader import LayerReader, Maps
+from unitlens.dissection.reader import LayerReader
 from unitlens.models.capture import Capture, capture
 from unitlens.models.geometry import Geometry, layer_geometries
 
-Use = Callable[[str, LayerReader, Maps], None]
+Use = Callable[[str, LayerReader, Tensor], None]  # layer, its reader, activations (B, U, h, w)
 RETAINED_BYTES = 2**29  # outputs of the first batch that are kept, so that a small set needs no batch twice
 
 
@@ -33,7 +33,7 @@ class Retained(dict[str, Tensor]):
 
 
 class Forward:
-    """Runs a plan's model and hands on what its layers return, as maps; made by `forward(plan)`.
+    """Runs a plan's model and hands on what its layers return, as activations (B, U, h, w); made by `forward(plan)`.
 
     readers: one per layer, made at its first output.
     """
@@ -76,7 +76,7 @@ class Forward:
                 geometry = (self.geometry or {}).get(name)
                 shape = tuple(output.shape)
                 self.readers[name] = LayerReader(self.plan, name, shape, self.image_size, geometry)
-            use(name, self.readers[name], self.readers[name].read(output))
+            use(name, self.readers[name], self.readers[name].grid(output))
 
     def _geometries(self, inputs: Tensor) -> Mapping[str, Geometry | None]:
         if self.plan.convention == "reference":

@@ -17,7 +17,7 @@ from unitlens.segment.truth import Truth
 from unitlens.stats.tailcount import LabelPlanes
 from unitlens.store import Store
 
-DRAWS = 8  # controls whose label areas are counted; a layer uses as many of them as it needs
+DRAWS = 3  # controls whose label areas are counted; a layer uses as many of them as it needs
 
 
 class Labeller:
@@ -87,11 +87,10 @@ class Lender:
 
     def __init__(self, labeller: Labeller, positions: Sequence[int], seen: Segmentation):
         """positions: of the pilot's images in the probe set, P of them. seen: their segmentation on the grid."""
-        self.positions, self.seen, self.labeller = list(positions), seen, labeller
-        planes = labeller.planes(seen)
+        self.positions = list(positions)
+        self.planes = planes = labeller.planes(seen)
         concepts, images = len(labeller.vocabulary), len(self.positions)
-        flat = planes.planes.view(planes.planes.shape[0], images, -1).long()
-        key = flat + torch.arange(images)[:, None] * (concepts + 1)
+        key = planes.planes.view(images, -1) + torch.arange(images)[:, None] * (concepts + 1)
         count = torch.bincount(key.flatten(), minlength=images * (concepts + 1)).view(images, -1)
         self.area = count[:, 1:].numpy()  # (P, C)
         looked = planes.looked[planes.pattern].numpy()
@@ -100,8 +99,9 @@ class Lender:
     def lend(self, index: Sequence[int], draws: int) -> LabelPlanes:
         """Labels of other images for a batch of B images, draw after draw: D x B images."""
         chosen = torch.from_numpy(donors(index, draws, self.positions).reshape(-1))
-        annotated = None if self.seen.annotated is None else self.seen.annotated[chosen]
-        return self.labeller.planes(Segmentation(self.seen.labels[chosen], self.seen.vocabulary, annotated))
+        own = self.planes
+        rows = own.planes.view(len(self.positions), -1).index_select(0, chosen).view(-1, own.planes.shape[1])
+        return LabelPlanes(rows, own.pattern[chosen], own.looked, own.pixels)
 
     def areas(self, index: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of each concept (DRAWS, C) and of each category (DRAWS, G) in what is lent to these images."""
@@ -110,12 +110,12 @@ class Lender:
 
 
 def draws_for(units: int) -> int:
-    """How many controls a layer has: about 512 null results together.
+    """How many controls a layer has: enough for a null of its own per unit, one where it has thousands of units.
 
-    >>> draws_for(32), draws_for(160), draws_for(2048)
-    (8, 3, 1)
+    >>> draws_for(32), draws_for(512), draws_for(2048)
+    (3, 3, 1)
     """
-    return max(1, min(DRAWS, 512 // units))
+    return 3 if units <= 1024 else 1
 
 
 def _widened(labels: torch.Tensor, planes: int) -> torch.Tensor:

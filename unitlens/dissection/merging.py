@@ -11,7 +11,7 @@ from unitlens.dissection.pilot import COARSE
 from unitlens.dissection.shards import LabelState, LayerState
 from unitlens.dissection.tails import Blocks, TailTable
 
-BLOCK_BYTES = 2**23  # what the counts by block may take per layer; pairs of the lowest IoU are left out first
+BLOCK_BYTES = 2**21  # what the counts by block may take per layer; pairs of the lowest IoU are left out first
 MAX_INT32 = 2**31 - 1
 
 
@@ -143,11 +143,11 @@ def _iou(both: np.ndarray, fires: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def _kept_pairs(table: TailTable, shown: Shown, category_index: np.ndarray, blocks: int) -> np.ndarray:
     """The unit-concept pairs whose counts are kept by block: those with the highest IoU at any coarse edge."""
-    best = np.zeros((table.units, table.concepts))
-    for edge in COARSE:
+    best, coarse = np.zeros((table.units, table.concepts)), COARSE[table.edges.shape[1]]
+    for edge in coarse:
         both, fires = table.above[:, edge], table.area[:, edge][:, category_index]
         best = np.maximum(best, _iou(both, fires, shown.concept_area))
-    room = max(3 * table.units, BLOCK_BYTES // (blocks * len(COARSE) * 2))
+    room = max(3 * table.units, BLOCK_BYTES // (blocks * len(coarse) * 2))
     flat = best.reshape(-1)
     some = np.flatnonzero(flat)
     if len(some) > room:
@@ -160,11 +160,13 @@ def _blocks(table: TailTable, states: Sequence[LayerState], shown: Shown, catego
     if len(states) < 2:
         return None
     pairs = _kept_pairs(table, shown, category_index, len(states))
-    concepts, levels, rough = table.concepts, table.edges.shape[1], len(COARSE)
+    concepts, levels = table.concepts, table.edges.shape[1]
+    coarse = COARSE[levels]
+    rough = len(coarse)
     which = np.full(table.units * (concepts + 1), -1, dtype=np.int64)
     unit, concept = np.divmod(pairs, max(1, concepts))
     which[unit * (concepts + 1) + concept + 1] = np.arange(len(pairs))
-    coarse_of = np.searchsorted(COARSE, np.arange(levels), side="right") - 1
+    coarse_of = np.searchsorted(coarse, np.arange(levels), side="right") - 1
     above = np.zeros((len(states), rough, len(pairs)), dtype=np.int64)
     tail = np.zeros((len(states), rough, table.units), dtype=np.int64)
     area = np.zeros((len(states), rough, table.units, table.area.shape[2]), dtype=np.int64)
@@ -176,18 +178,19 @@ def _blocks(table: TailTable, states: Sequence[LayerState], shown: Shown, catego
         some = (pair >= 0) & (level >= 0)
         found = np.bincount(level[some] * len(pairs) + pair[some], state.bins[some], minlength=rough * len(pairs))
         above[block] = _above(found.reshape(1, rough, -1)).astype(np.int64)[0]
-        tail[block] = _above(state.tail)[:, list(COARSE)].T
-        area[block] = _above(state.area)[:, list(COARSE)].transpose(1, 0, 2)
+        tail[block] = _above(state.tail)[:, list(coarse)].T
+        area[block] = _above(state.area)[:, list(coarse)].transpose(1, 0, 2)
     small = above.max(initial=0) <= np.iinfo(np.uint16).max
     both = np.stack([unit, concept], 1).astype(np.int32)
-    return Blocks(np.array(COARSE), both, above.astype(np.uint16 if small else np.int32), tail, area)
+    return Blocks(np.array(coarse), both, above.astype(np.uint16 if small else np.int32), tail, area)
 
 
 def _chance(
     table: TailTable, states: Sequence[LayerState], shown: Shown, category_index: np.ndarray, draws: int
 ) -> np.ndarray:
     """Best IoU of every unit with the labels of other images: float32 (D, Jc, U)."""
-    units, concepts, rough = table.units, table.concepts, len(COARSE)
+    units, concepts, coarse = table.units, table.concepts, COARSE[table.edges.shape[1]]
+    rough = len(coarse)
     bins = np.zeros(draws * units * rough * (concepts + 1), dtype=np.int64)
     for state in states:
         bins[state.chance_at] += state.chance
@@ -199,6 +202,6 @@ def _chance(
         both = np.zeros((units, concepts), dtype=np.int64)
         for level in reversed(range(rough)):
             both += bins[draw, :, level, 1:]
-            fires = table.tail[:, COARSE[level]][:, None] * share[draw][category_index]
+            fires = table.tail[:, coarse[level]][:, None] * share[draw][category_index]
             best[draw, level] = _iou(both, fires, shown.lent_area[draw]).max(1, initial=0.0)
     return best

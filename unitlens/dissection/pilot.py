@@ -10,10 +10,11 @@ import torch
 
 from unitlens.stats.quantile import TailQuantile
 
-EDGES = 14
-COARSE = (1, 4, 7, 11)  # edges that blocks and the control are counted at
-BEYOND_PILOT = (0.4, 0.9, 1.8)  # edges above the last level: in steps of what the pilot's maximum is above it
-SAMPLE = 2**16  # pixels of all its images together that the pilot looks at; but 64 of each at least
+EDGES = (28, 14)  # per unit; the smaller number where the table of a layer would take more than TABLE_BYTES
+TABLE_BYTES = 2**25
+COARSE = {28: (8, 14, 24), 14: (3, 6, 10)}  # edges that blocks and the control are counted at
+BEYOND_PILOT = (0.4, 0.9, 1.8, 4.0)  # edges above the last level: in steps of what the pilot's maximum is above it
+SAMPLE = 2**15  # pixels of all its images together that the pilot looks at; but 64 of each at least
 SMALL = 16  # so few images are measured exactly
 ONE_SHARD = 64
 LARGEST = 512  # images of a pilot
@@ -30,6 +31,15 @@ class Bracket:
     edges: torch.Tensor
     bound: torch.Tensor
     exact: float | None = None
+
+
+def edge_count(units: int, concepts: int) -> int:
+    """How many edges the units of a layer have: a table of them all has to stay in memory.
+
+    >>> edge_count(512, 300), edge_count(512, 1825)
+    (28, 14)
+    """
+    return EDGES[0] if units * (concepts + 1) * EDGES[0] * 4 <= TABLE_BYTES else EDGES[1]
 
 
 def pilot_index(images: int) -> list[int]:
@@ -62,23 +72,23 @@ def pilot_pixels(cells: int, images: int) -> torch.Tensor:
     return torch.from_numpy(np.sort(mixed))
 
 
-def levels(bracket: tuple[float, float]) -> np.ndarray:
-    """Shares of the pixels above each of the edges that the pilot places: float64 (11,), descending.
+def levels(bracket: tuple[float, float], edges: int) -> np.ndarray:
+    """Shares of the pixels above each of the edges that the pilot places: float64 (edges - 4,), descending.
 
     They reach beyond the bracket at both ends, because the pilot errs.
 
-    >>> levels((0.97, 0.999)).round(4)[[0, -1]].tolist()
-    [0.05, 0.002]
+    >>> levels((0.97, 0.999), 14).round(4)[[0, -1]].tolist()
+    [0.0375, 0.002]
     """
     below, above = 1 - bracket[0], 1 - bracket[1]
-    return np.geomspace(min(0.999, below / 0.6), above * 2, EDGES - len(BEYOND_PILOT))
+    return np.geomspace(min(0.999, below / 0.8), above * 2, edges - len(BEYOND_PILOT))
 
 
 class PilotTails:
     """What the pilot collects of one layer: the tails at some pixels, and the peaks of its images."""
 
-    def __init__(self, units: int, bracket: tuple[float, float], images: int, pixels: int):
-        self.shares = levels(bracket)
+    def __init__(self, units: int, edges: int, bracket: tuple[float, float], images: int, pixels: int):
+        self.shares = levels(bracket, edges)
         share = min(0.999, float(self.shares[0]) * 1.02)
         self.tails = TailQuantile(units, 1 - share, images * pixels)
         self.peaks: list[torch.Tensor] = []
@@ -92,7 +102,7 @@ class PilotTails:
         """The edges, and the peak that about 4 top / images of the images exceed."""
         upper, drawn = self.tails.upper_values(), int(self.tails.drawn)
         rank = np.minimum((self.shares * drawn).astype(np.int64), upper.shape[1] - 1)
-        placed = upper[:, torch.from_numpy(rank)]  # (U, 11)
+        placed = upper[:, torch.from_numpy(rank)]  # (U, J - 4)
         last = placed[:, -1:]
         step = (upper[:, :1] - last).clamp(min=0)
         beyond = torch.cat([last + step * share for share in BEYOND_PILOT], 1)
@@ -103,11 +113,11 @@ class PilotTails:
         return Bracket(with_atoms(edges), bound)
 
 
-def exact_bracket(tails: TailQuantile, quantile: float, highest: float) -> Bracket:
-    """Edges at exact order statistics: the threshold at `quantile` first, then up to `highest`."""
+def exact_bracket(tails: TailQuantile, quantile: float, highest: float, count: int) -> Bracket:
+    """Edges at exact order statistics: the threshold at `quantile` first, then up to `highest`; `count` in all."""
     upper, threshold = tails.upper_values(), tails.compute()
     drawn = int(tails.drawn)
-    shares = np.geomspace((1 - quantile) * 0.8, max(1 - highest, 1e-9), EDGES - 1)
+    shares = np.geomspace((1 - quantile) * 0.8, max(1 - highest, 1e-9), count - 1)
     rank = np.minimum((shares * drawn).astype(np.int64), upper.shape[1] - 1)
     edges = torch.cat([threshold[:, None], upper[:, torch.from_numpy(rank)]], 1).cummax(1).values
     return Bracket(edges, torch.full((len(edges),), -torch.inf), quantile)

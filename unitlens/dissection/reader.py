@@ -74,35 +74,33 @@ class LayerReader:
         numbers = self.geometry.numbers if self.geometry else None
         return {"grid": list(self.layout.grid), "geometry": list(numbers) if numbers else None}
 
-    def read(self, raw: Tensor) -> Maps:
-        """What the layer returned, as maps. Raises LayerError, ShapeMismatch for another shape than the first."""
+    def grid(self, raw: Tensor) -> Tensor:
+        """What the layer returned, as activations (B, U, h, w). Raises LayerError, ShapeMismatch for another shape."""
         if not raw.is_floating_point():
             raise LayerError(f"layer {self.name!r}: expected floating point activations, got {raw.dtype}")
-        grid = self.layout.to_grid(raw).float()
-        if self.basis is not None:
-            grid = self.basis(grid.clamp(min=0) if self.relu_first else grid)
-        values = grid.contiguous()
-        low, peak = values.flatten(2).aminmax(dim=2)  # NaN where a NaN is
+        grid = self.layout.to_grid(raw)
+        if self.basis is None:
+            return grid
+        return self.basis(grid.float().clamp(min=0) if self.relu_first else grid)
+
+    def maps(self, grid: Tensor, units: slice | Tensor | None = None) -> Maps:
+        """The activations of some units, ready to be measured. units: a slice, positions int64 (V,), or None = all."""
+        values = (grid if units is None else grid[:, units]).float().contiguous()
+        low, peak = values.amin((2, 3)), values.amax((2, 3))  # NaN where a NaN is; aminmax is 5 times as slow
         wrong = None
         if not bool((peak + low).isfinite().all()):
             values, wrong = _cleaned(values)
-            low, peak = values.flatten(2).aminmax(dim=2)
+            low, peak = values.amin((2, 3)), values.amax((2, 3))
         if self.rectified:
             low, peak = low.clamp(min=0), peak.clamp(min=0)
         return Maps(values, peak, low, wrong)
 
-    def tail(self, maps: Maps, bound: Tensor, units: Tensor | None = None) -> Iterator[Tail]:
-        """The pixels above each unit's bound, piece by piece.
-
-        bound: float32 (V,), on the device of the maps. units: int64 (V,), only these units; None = all.
-        """
-        values, peak = maps.values, maps.peak
-        if units is not None:
-            values, peak = values[:, units], peak[:, units]
-        images, count = peak.shape
-        flat = values.reshape(images * count, *values.shape[2:])
+    def tail(self, maps: Maps, bound: Tensor) -> Iterator[Tail]:
+        """The pixels above each unit's bound, piece by piece. bound: float32 (U,), on the device of the maps."""
+        images, count = maps.peak.shape
+        flat = maps.values.flatten(0, 1)
         bounds = bound.repeat(images)
-        live = peak.reshape(-1) > bounds
+        live = maps.peak.reshape(-1) > bounds
         rows = live.nonzero().squeeze(1).int() if float(live.float().mean()) < LIVE else None
         total = len(flat) if rows is None else len(rows)
         cells = AT_A_TIME if flat.device.type == "cpu" else 2**26

@@ -72,12 +72,15 @@ def dissection_recipe(plan: DissectionPlan, measuring: Mapping[str, Any]) -> dic
     }
 
 
-def bracket_recipe(plan: DissectionPlan, measuring: Mapping[str, Any], layer: str, images: str) -> dict[str, Any]:
-    """The identity of a layer's brackets. images: digest of the pilot's images, or of all where they are exact."""
+def bracket_recipe(
+    plan: DissectionPlan, measuring: Mapping[str, Any], layer: str, images: str, concepts: int
+) -> dict[str, Any]:
+    """The identity of a layer's brackets. images: digest of the pilot's images, or of all where they are exact.
+    concepts: their number decides how many edges there is room for."""
     exact = plan.quantile if plan.exact else None
     return {
         "kind": "bracket", **measuring, "layer": layer, "basis": basis_recipe(plan, layer), "images": images,
-        "bracket": list(plan.bracket), "exact": exact, "top": plan.top,
+        "bracket": list(plan.bracket), "exact": exact, "top": plan.top, "concepts": concepts,
     }  # fmt: skip
 
 

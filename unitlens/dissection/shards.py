@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +63,17 @@ class LayerState:
     maps: np.ndarray
 
     @classmethod
-    def of(cls, count: TailCount, top: TopK | None, bound: torch.Tensor) -> LayerState:
-        """The state of a shard that has been counted. bound: float32 (U,), maps of lower peaks are left out."""
-        bins_at, bins = _sparse(count.bins)
-        chance_at, chance = _sparse(count.chance)
-        numbers = (count.tail, count.area, count.minimum, count.wrong)
-        tail, area, minimum, wrong = (part.cpu().numpy() for part in numbers)
+    def of(cls, counts: Sequence[TailCount], top: TopK | None, bound: torch.Tensor) -> LayerState:
+        """The state of a shard that has been counted. counts: of the layer's units, part after part. bound: float32
+        (U,), maps of lower peaks are left out."""
+        bins_at, bins = _sparse([count.bins for count in counts], axis=0)
+        chance_at, chance = _sparse([count.chance for count in counts], axis=1)
+        tail, area, minimum, wrong = (
+            torch.cat([getattr(count, name).cpu() for count in counts]).numpy()
+            for name in ("tail", "area", "minimum", "wrong")
+        )
         if top is None:
-            none = np.zeros((count.units, 0))
+            none = np.zeros((len(tail), 0))
             tops = none.astype(np.float32), none.astype(np.int64)
             slots, maps = np.zeros(0, np.int64), np.zeros((0, 1, 1), np.float16)
         else:
@@ -118,12 +121,22 @@ def unpack(kind: type, arrays: Mapping[str, np.ndarray]) -> Any:
     return kind(**{name: arrays[name] for name in kind.__dataclass_fields__})
 
 
-def _sparse(table: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and values of what is not 0, in the smallest types that hold them."""
-    flat = table.cpu().numpy().reshape(-1)
-    at = np.flatnonzero(flat)
-    values = flat[at]
-    position = np.uint32 if len(flat) <= np.iinfo(np.uint32).max else np.int64
+def _sparse(tables: Sequence[torch.Tensor], axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and values of what is not 0 in tables joined along their axis of units, in the smallest types."""
+    units = sum(table.shape[axis] for table in tables)
+    rest = int(np.prod(tables[0].shape[axis + 1 :]))
+    position = np.uint32 if tables[0].shape[:axis].numel() * units * rest <= np.iinfo(np.uint32).max else np.int64
+    places, found, first = [], [], 0
+    for table in tables:
+        flat = table.cpu().numpy().reshape(-1)
+        at = np.flatnonzero(flat)
+        found.append(flat[at])
+        if axis:
+            row, inner = np.divmod(at, table.shape[1] * rest)
+            at = row * (units * rest) + inner
+        places.append((at + first * rest).astype(position))
+        first += table.shape[axis]
+    values = np.concatenate(found)
     largest = int(values.max()) if len(values) else 0
     small = next(t for t in (np.uint8, np.uint16, np.int32) if largest <= np.iinfo(t).max)
-    return at.astype(position), values.astype(small)
+    return np.concatenate(places), values.astype(small)

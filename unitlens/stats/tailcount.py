@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 
 from unitlens.errors import OptionError, ShapeMismatch
-from unitlens.stats.accumulator import Accumulator, at_least_one
+from unitlens.stats.accumulator import Accumulator, at_least_one, positions
 from unitlens.stats.paircount import GroupNumbers, countable, group_numbers
 
-MAX_EDGES = 16  # bins are found by four halvings
+MAX_EDGES = 32  # bins are found by five halvings
 MAX_INT32 = 2**31 - 1
 
 
@@ -19,7 +19,7 @@ MAX_INT32 = 2**31 - 1
 class LabelPlanes:
     """The labels of a batch of B images, laid out for counting: made once, used by all layers.
 
-    planes: int32 (K, B P), pixel after pixel, every label counted once per pixel (0 = none).
+    planes: int64 (B P, K), pixel after pixel, every label counted once per pixel (0 = none).
     pattern: int64 (B,), which of the R annotation patterns an image has. looked: bool (R, G), the patterns.
     """
 
@@ -36,8 +36,8 @@ class LabelPlanes:
 
         Raises ConceptError for labels outside 0..C, ShapeMismatch.
 
-        >>> LabelPlanes.of(torch.tensor([[[1, 0]], [[2, 2]]]), None, torch.tensor([0, 0]), 1).planes.tolist()
-        [[1, 0, 2, 2]]
+        >>> LabelPlanes.of(torch.tensor([[[1, 0]], [[2, 2]]]), None, torch.tensor([0, 0]), 1).planes.flatten().tolist()
+        [1, 0, 2, 2]
         """
         planes = countable(labels, annotated, group_of_concept, groups)  # (B, K, P)
         if annotated is None:
@@ -45,7 +45,7 @@ class LabelPlanes:
             pattern = torch.zeros(len(planes), dtype=torch.int64)
         else:
             looked, pattern = annotated.detach().cpu().unique(dim=0, return_inverse=True)
-        flat = planes.transpose(0, 1).flatten(1).int().contiguous()
+        flat = planes.transpose(1, 2).flatten(0, 1).long().contiguous()
         return cls(flat, pattern.to(flat.device), looked.to(flat.device), int(planes.shape[2]))
 
     def to(self, device: torch.device) -> LabelPlanes:
@@ -66,7 +66,7 @@ class TailCount(Accumulator):
     `draws` control tables count the same pixels with the labels of other images, in coarser bins: what labels give by
     chance.
 
-    units: U. concepts: C. groups: G. edges: float32 (U, J), ascending, at most 16. group_of_concept: (C,).
+    units: U. concepts: C. groups: G. edges: float32 (U, J), ascending, at most 32. group_of_concept: (C,).
     draws: D. coarse: which of the edges bound the bins of the control, ascending.
     States: bins int32 (U, J, C + 1), label 0 = none; area int64 (R.., ) as `tail` (U, J) and `area` (U, J, G);
     chance int32 (D, U, Jc, C + 1); minimum float32 (U,); wrong int64 (U,), NaN and infinite activations.
@@ -130,17 +130,17 @@ class TailCount(Accumulator):
         labels = labels.to(self.device)
         levels = self.edges.shape[1]
         slot = self._bin(unit, value)  # unit x J + bin
-        ones = torch.ones(len(slot), dtype=torch.int32, device=self.device)
-        self._areas(slot, image, labels, ones)
+        ones = torch.ones(len(slot) * labels.planes.shape[1], dtype=torch.int32, device=self.device)
+        self._areas(slot, image, labels, ones[: len(slot)])
         place = image * labels.pixels + pixel
         self._labels(self.bins, slot, place, labels.planes, ones)
         if not self.draws or others is None:
             return
         others = others.to(self.device)
         coarse = self._coarse_of.index_select(0, slot - unit * levels)
-        some = coarse >= 0
-        unit, coarse, place, ones = unit[some], coarse[some], place[some], ones[some]
-        slot = unit * len(self.coarse) + coarse
+        some = positions(coarse >= 0)
+        place, ones = place.index_select(0, some), ones[: len(some) * others.planes.shape[1]]
+        slot = unit.index_select(0, some) * len(self.coarse) + coarse.index_select(0, some)
         for draw in range(self.draws):  # a handful of draws
             shift = draw * len(labels) * labels.pixels
             self._labels(self.chance[draw], slot, place + shift, others.planes, ones)
@@ -171,7 +171,7 @@ class TailCount(Accumulator):
         """unit x J + the number of the last edge below the value, by halving: int32 (n,)."""
         first = unit * MAX_EDGES
         at = first.clone()
-        for step in (8, 4, 2, 1):
+        for step in (16, 8, 4, 2, 1):
             at += (self._padded.index_select(0, at + step) < value).int() * step
         return at - unit * (MAX_EDGES - self.edges.shape[1])
 
@@ -190,10 +190,9 @@ class TailCount(Accumulator):
     def _labels(
         self, table: torch.Tensor, slot: torch.Tensor, place: torch.Tensor, planes: torch.Tensor, ones: torch.Tensor
     ) -> None:
-        flat = table.view(-1)
-        row = slot.long() * (self.concepts + 1)
-        for plane in planes:  # K, a few
-            flat.scatter_add_(0, row + plane.index_select(0, place), ones)
+        key = planes.index_select(0, place)  # (n, K)
+        key += (slot.long() * (self.concepts + 1))[:, None]
+        table.view(-1).scatter_add_(0, key.view(-1), ones)
 
     def _loaded(self) -> None:
         empty = torch.full((self.units, MAX_EDGES - self.edges.shape[1]), torch.inf)

@@ -1,0 +1,70 @@
+"""Workers: the units of a layer are counted by one thread per core, each with its own units and its own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+import torch
+
+Piece = TypeVar("Piece")
+Answer = TypeVar("Answer")
+MOST = 8  # threads; more of them wait for Python
+FEWEST = 8  # units of a thread
+
+
+class Workers:
+    """Threads in which torch itself uses one core each; a context. Nothing runs in them where there is one core only.
+
+    >>> with Workers(2) as workers:
+    ...     workers.map(lambda number: number + 1, [1, 2, 3])
+    [2, 3, 4]
+    """
+
+    def __init__(self, count: int | None = None):
+        self.count = min(MOST, count or torch.get_num_threads())
+        self._pool: ThreadPoolExecutor | None = None
+        self._late: list[Future[None]] = []
+
+    def __enter__(self) -> Workers:
+        if self.count > 1:
+            threads = torch.get_num_threads()
+            started = Barrier(self.count)
+            self._pool = ThreadPoolExecutor(self.count, "unitlens-count", initializer=torch.set_num_threads, initargs=(1,))
+            list(self._pool.map(lambda _: started.wait(), range(self.count)))  # every thread is there
+            torch.set_num_threads(threads)  # what a worker sets for itself is what later threads would begin with
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def slices(self, units: int, device: torch.device) -> list[slice]:
+        """The units of a layer in as many parts as there are threads for them."""
+        parts = max(1, min(self.count, units // FEWEST)) if device.type == "cpu" else 1
+        ends = [units * part // parts for part in range(parts + 1)]
+        return [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+    def map(self, work: Callable[[Piece], Answer], pieces: Iterable[Piece]) -> list[Answer]:
+        """`work` of every piece, in their order; in this thread where there is one piece."""
+        todo = list(pieces)
+        if self._pool is None or len(todo) < 2:
+            return [work(piece) for piece in todo]
+        return list(self._pool.map(work, todo))
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Runs `work` in a thread while this one goes on. An error is raised by the next call, or by `finish`."""
+        if self._pool is None:
+            work()
+            return
+        self.finish()
+        self._late.append(self._pool.submit(work))
+
+    def finish(self) -> None:
+        """Waits for what `later` began."""
+        while self._late:
+            self._late.pop().result()
+
