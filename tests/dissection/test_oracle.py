@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from unitlens.data.scenes import SCENE_CONCEPTS, SceneProbe
-from unitlens.dissection import engine
+from unitlens.dissection import bracketing
 from unitlens.dissection.engine import dissect
 from unitlens.models.tiny import SceneNet
 from unitlens.models.zoo import load_model
@@ -89,7 +89,7 @@ def seen(probe) -> np.ndarray:
 
 def test_six_layers_over_500_scenes_equal_order_statistics_and_boolean_masks(probe, seen):
     model = load_model("scenenet", random=True)
-    found = dissect(model, LAYERS, probe, grid=GRID, quantile=0.99, store=False, show_progress=False)
+    found = dissect(model, LAYERS, probe, grid=GRID, quantile=0.99, exact=True, store=False, show_progress=False)
     raw = raw_activations(model, LAYERS, probe)
     area = seen.sum(0, dtype=np.float64)
     assert np.array_equal(found.concept_area, area)
@@ -117,16 +117,16 @@ def test_sampled_thresholds_stay_within_their_rank_error(monkeypatch):
         torch.manual_seed(6)
         model = SceneNet(blocks=((4, 5),)).eval()
     grid, probe = (96, 96), SceneProbe(IMAGES, size=SIZE).prepare(progress=False)
-    made: OrderedDict[str, engine.TailQuantile] = OrderedDict()
+    made: OrderedDict[str, bracketing.TailQuantile] = OrderedDict()
 
     def remembered(*arguments, **options):
         made["conv1_2"] = engine_quantile(*arguments, **options)
         return made["conv1_2"]
 
-    engine_quantile = engine.TailQuantile
-    monkeypatch.setattr(engine, "MEMORY_MB", 0.1)
-    monkeypatch.setattr(engine, "TailQuantile", remembered)
-    found = dissect(model, "conv1_2", probe, grid=grid, quantile=0.995, store=False, show_progress=False)
+    engine_quantile = bracketing.TailQuantile
+    monkeypatch.setattr(bracketing, "MEMORY_MB", 0.1)
+    monkeypatch.setattr(bracketing, "TailQuantile", remembered)
+    found = dissect(model, "conv1_2", probe, grid=grid, quantile=0.995, exact=True, store=False, show_progress=False)
     assert not made["conv1_2"].exact and made["conv1_2"].share < 0.6
     values = on_grid(raw_activations(model, ("conv1_2",), probe)["conv1_2"], grid, 1)
     rank = rank_errors(values, found["conv1_2"].threshold, 0.995)

@@ -148,12 +148,17 @@ def test_a_saturated_unit_is_an_atom_when_its_edges_are_neighbouring_floats() ->
     assert unresolved(coarse, N)[0] and not unresolved(table, N, bracket=(0.96, 0.999))[0]
 
 
-def test_units_outside_their_bracket_are_told_and_read_at_the_nearest_edge() -> None:
+def test_units_outside_their_bracket_are_told_and_their_counts_continue_beyond_the_last_edge() -> None:
     table = world()
     low, high = read_at(table, 0.9, N), read_at(table, 0.9999, N)
     assert low.outside[[0, 1]].all() and high.outside.all()
-    assert (high.threshold == table.edges[:, -1]).all() and (high.intersection == table.above[:, -1]).all()
+    assert (high.threshold == table.edges[:, -1]).all()
+    share = tail_count(N, 0.9999) / table.tail[:, -1:]
+    assert (high.intersection == np.rint(table.above[:, -1] * share)).all()
     assert low.threshold[1] == table.edges[1, 0]
+    missing = tail_count(N, 0.9) - table.tail[1, 0]
+    purity = (table.above[1, 0] - table.above[1, 1]) / (table.tail[1, 0] - table.tail[1, 1])
+    assert (low.intersection[1] == np.rint(table.above[1, 0] + purity * missing)).all()
     assert unresolved(table, N, bracket=(0.9, 0.999))[:2].all()
 
 

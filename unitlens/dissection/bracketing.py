@@ -47,7 +47,7 @@ class Measured:
         """What `packed` gave."""
         edges, bound = (torch.from_numpy(arrays[name]) for name in ("edges", "bound"))
         geometry = tuple(notes["geometry"]) if notes["geometry"] else None
-        return cls(Bracket(edges, bound, notes["exact"]), tuple(notes["grid"]), geometry)  # type: ignore[arg-type]
+        return cls(Bracket(edges, bound, notes["exact"]), tuple(notes["grid"]), geometry)
 
 
 class Bracketing:
@@ -120,7 +120,9 @@ class Bracketing:
                 time.sleep(WAIT)
         return {name: found[name] for name in layers}
 
-    def exact_tails(self, units: Mapping[str, torch.Tensor | None], lowest: float, meter: Meter) -> dict[str, TailQuantile]:
+    def exact_tails(
+        self, units: Mapping[str, torch.Tensor | None], lowest: float, meter: Meter
+    ) -> dict[str, TailQuantile]:
         """The tails of some units (None = all) of some layers over all images: what exceeds their quantile `lowest`."""
         plan, tails = self.plan, dict[str, TailQuantile]()
         share = MEMORY_MB / max(1, len(units))

@@ -15,8 +15,8 @@ from unitlens.errors import OptionError, ShapeMismatch
 def chance_at(table: TailTable, reading: Reading) -> np.ndarray | None:
     """The units' best IoUs by chance at a reading's thresholds: float64 (D, U); None when none were measured.
 
-    Interpolated between the coarse edges around each threshold, by the number of pixels. Without blocks, the table's
-    coarse edges are all its edges, or its first when chance was measured at one.
+    Interpolated between the edges around each threshold, by the number of pixels. They are the last Jc of the edges
+    that blocks are counted at; without blocks, all edges, or the first when chance was measured at one.
     Raises ShapeMismatch when these do not fit the chance table.
 
     >>> table = TailTable(
@@ -31,7 +31,7 @@ def chance_at(table: TailTable, reading: Reading) -> np.ndarray | None:
         return None
     levels = table.chance.shape[1]
     if table.blocks is not None:
-        coarse = table.blocks.coarse
+        coarse = table.blocks.coarse[-levels:]
     else:
         coarse = np.arange(table.edges.shape[1] if levels > 1 else 1)
     if len(coarse) != levels:

@@ -50,8 +50,8 @@ class Task:
 
     @property
     def coarse(self) -> torch.Tensor:
-        """The edges that blocks and the control are counted at."""
-        return torch.tensor(COARSE[self.bracket.edges.shape[1]])
+        """The edges that the control is counted at."""
+        return torch.tensor(COARSE[self.bracket.edges.shape[1]][1:])
 
     @property
     def draws(self) -> int:

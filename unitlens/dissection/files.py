@@ -89,6 +89,4 @@ def _layer(
     tails = TailTable(
         **parts, exact=entry["tails"]["exact"], blocks=blocks, chance=arrays.get(f"{layer}:tails.chance")
     )
-    return LayerDissection.of(
-        layer, tails, **tops, geometry=geometry, quantile=quantile, total=total  # type: ignore[arg-type]
-    )
+    return LayerDissection.of(layer, tails, **tops, geometry=geometry, quantile=quantile, total=total)

@@ -155,10 +155,8 @@ def _kept_pairs(table: TailTable, shown: Shown, category_index: np.ndarray, bloc
     return np.sort(some)
 
 
-def _blocks(table: TailTable, states: Sequence[LayerState], shown: Shown, category_index: np.ndarray) -> Blocks | None:
+def _blocks(table: TailTable, states: Sequence[LayerState], shown: Shown, category_index: np.ndarray) -> Blocks:
     """The counts of every shard at the coarse edges."""
-    if len(states) < 2:
-        return None
     pairs = _kept_pairs(table, shown, category_index, len(states))
     concepts, levels = table.concepts, table.edges.shape[1]
     coarse = COARSE[levels]
@@ -189,19 +187,19 @@ def _chance(
     table: TailTable, states: Sequence[LayerState], shown: Shown, category_index: np.ndarray, draws: int
 ) -> np.ndarray:
     """Best IoU of every unit with the labels of other images: float32 (D, Jc, U)."""
-    units, concepts, coarse = table.units, table.concepts, COARSE[table.edges.shape[1]]
+    units, concepts, coarse = table.units, table.concepts, COARSE[table.edges.shape[1]][1:]
     rough = len(coarse)
     bins = np.zeros(draws * units * rough * (concepts + 1), dtype=np.int64)
     for state in states:
         bins[state.chance_at] += state.chance
-    bins = bins.reshape(draws, units, rough, concepts + 1)
+    by_draw = bins.reshape(draws, units, rough, concepts + 1)
     best = np.zeros((draws, rough, units), dtype=np.float32)
     # Where images are annotated for some categories only: the share of the lent pixels that were looked at.
     share = shown.lent_pixels / np.maximum(1, shown.total)
     for draw in range(draws):
         both = np.zeros((units, concepts), dtype=np.int64)
         for level in reversed(range(rough)):
-            both += bins[draw, :, level, 1:]
+            both += by_draw[draw, :, level, 1:]
             fires = table.tail[:, coarse[level]][:, None] * share[draw][category_index]
             best[draw, level] = _iou(both, fires, shown.lent_area[draw]).max(1, initial=0.0)
     return best

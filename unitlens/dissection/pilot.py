@@ -12,7 +12,7 @@ from unitlens.stats.quantile import TailQuantile
 
 EDGES = (28, 14)  # per unit; the smaller number where the table of a layer would take more than TABLE_BYTES
 TABLE_BYTES = 2**25
-COARSE = {28: (8, 14, 24), 14: (3, 6, 10)}  # edges that blocks and the control are counted at
+COARSE = {28: (4, 9, 15, 24), 14: (1, 3, 6, 10)}  # edges that blocks are counted at; the control: all but the first
 BEYOND_PILOT = (0.4, 0.9, 1.8, 4.0)  # edges above the last level: in steps of what the pilot's maximum is above it
 SAMPLE = 2**15  # pixels of all its images together that the pilot looks at; but 64 of each at least
 SMALL = 16  # so few images are measured exactly

@@ -125,7 +125,8 @@ class LayerReader:
         values = values.clamp(min=0) if self.rectified else values
         if self.tails.zero_border:
             pixels = torch.arange(self.size[0] * self.size[1], device=values.device)
-            return self.tails.sample(values.flatten(0, 1), pixels).unflatten(0, values.shape[:2]).unflatten(2, self.size)
+            sampled = self.tails.sample(values.flatten(0, 1), pixels)
+            return sampled.unflatten(0, values.shape[:2]).unflatten(2, self.size)
         return upsample(values, self.size, geometry=self.geometry, image_size=self.image_size)
 
     def keepsake(self, maps: Tensor) -> Tensor:

@@ -229,9 +229,10 @@ class Dissection(Rich):
             return {}
         rows, (low, high), chance = np.arange(len(first)), self.intervals(name), self.chance(name)
         images = np.zeros(len(self.vocabulary)) if self.concept_images is None else self.concept_images
+        labelled = first >= 0
         return {
-            "low": np.where(first >= 0, low[rows, first], np.nan), "high": np.where(first >= 0, high[rows, first], np.nan),
-            "p": chance.p, "beats_chance": chance.beats, "images": np.where(first >= 0, images[first], 0).astype(int),
+            "low": np.where(labelled, low[rows, first], np.nan), "high": np.where(labelled, high[rows, first], np.nan),
+            "p": chance.p, "beats_chance": chance.beats, "images": np.where(labelled, images[first], 0).astype(int),
         }  # fmt: skip
 
     def with_min_iou(self, min_iou: float) -> Dissection:

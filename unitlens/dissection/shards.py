@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -112,11 +112,12 @@ class LabelState:
         return dict(vars(self))
 
 
+State = TypeVar("State", LayerState, LabelState)
 LAYER_ARRAYS = tuple(LayerState.__dataclass_fields__)
 LABEL_ARRAYS = tuple(LabelState.__dataclass_fields__)
 
 
-def unpack(kind: type, arrays: Mapping[str, np.ndarray]) -> Any:
+def unpack(kind: type[State], arrays: Mapping[str, np.ndarray]) -> State:
     """The state of that kind in a file of the store."""
     return kind(**{name: arrays[name] for name in kind.__dataclass_fields__})
 

@@ -32,7 +32,7 @@ class Workers:
         if self.count > 1:
             threads = torch.get_num_threads()
             started = Barrier(self.count)
-            self._pool = ThreadPoolExecutor(self.count, "unitlens-count", initializer=torch.set_num_threads, initargs=(1,))
+            self._pool = ThreadPoolExecutor(self.count, "unitlens-count", torch.set_num_threads, (1,))
             list(self._pool.map(lambda _: started.wait(), range(self.count)))  # every thread is there
             torch.set_num_threads(threads)  # what a worker sets for itself is what later threads would begin with
         return self

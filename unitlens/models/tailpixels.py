@@ -160,9 +160,9 @@ class _Axis:
     def along(self, axis: int, values: Tensor) -> Tensor:
         """values (N, h, w) with this axis interpolated."""
         if self.slices:  # views instead of copies
-            low, high, weight = self.slices
+            here, next_, share = self.slices
             before = (slice(None),) * axis
-            return torch.lerp(values[(*before, low)], values[(*before, high)], weight)
+            return torch.lerp(values[before + (here,)], values[before + (next_,)], share)
         low, high, weight = (part.to(values.device) for part in self.lines)
         shape = [-1 if i == axis else 1 for i in range(3)]
         return torch.lerp(values.index_select(axis, low), values.index_select(axis, high), weight.view(shape))
