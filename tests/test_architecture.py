@@ -41,8 +41,11 @@ ALLOWED: dict[str, set[str]] = {
     "display": RANK_0 | {"data", "result"},
     "widgets": _ranks(6),
     "lab": RANK_0,
-    "cli": RANK_0 | {"facade", "lab", "store_cli"},
+    "cli": RANK_0 | {"facade", "lab", "store_cli", "dissect_cli"},
     "store_cli": RANK_0,
+    "dissect_cli": RANK_0 | {"facade", "dissect_inputs"},
+    "dissect_inputs": RANK_0 | {"facade", "models"},
+    "__main__": {"cli"},
     "train": _ranks(5) | {"facade"},  # it makes what the facade ships, so it needs what is below the facade
 }
 #: Modules of results: plain data that the displays may know.
@@ -55,7 +58,9 @@ THIRD_PARTY: dict[str, set[str]] = {
     "display": {"numpy", "PIL", "plotly", "pandas"},
     "widgets": {"numpy", "PIL", "anywidget", "ipywidgets", "traitlets"},
     "lab": set(),
-    **{name: {"typer"} for name in ("cli", "store_cli")},
+    **{name: {"typer"} for name in ("cli", "store_cli", "dissect_cli")},
+    "dissect_inputs": set(),
+    "__main__": set(),
     "train": TENSORS,
 }
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from unitlens.dissect_cli import mounted
 from unitlens.errors import OptionError, UnitLensError
 from unitlens.store_cli import commands
 
@@ -102,6 +103,7 @@ def demo(
     typer.echo(f"\n{page.resolve()}: open it in a browser. {time.perf_counter() - started:.1f} s in all.")
 
 
+mounted(app, worded)  # unitlens dissect
 app.add_typer(commands(worded))
 
 

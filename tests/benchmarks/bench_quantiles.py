@@ -65,8 +65,9 @@ def bench_quantiles(images: int = 2000) -> None:
     reads = [found.at(float(quantile)) for quantile in QUANTILES]
     started = perf_counter()
     for quantile in QUANTILES:
+        read = found.at(min(0.9989, float(quantile) + 1e-6))
         for name in names:
-            found.at(float(quantile) + 1e-9).iou(name)
+            read.iou(name)
     each = (perf_counter() - started) / len(QUANTILES) * 1000
     planes, concepts = label_planes(probe), len(found.vocabulary)
     worst, rank = np.zeros(len(QUANTILES)), np.zeros(len(QUANTILES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from unitlens.data.segmentation import Segmentation
-from unitlens.dissection.forward import Retained, forward
+from unitlens.dissection.forward import forward
 from unitlens.dissection.labeller import Labeller, Lender
-from unitlens.dissection.pilot import Bracket, PilotTails, edge_count, exact_bracket, pilot_index, pilot_pixels
+from unitlens.dissection.pilot import Bracket, PilotTails, edge_count, exact_bracket, pilot_pixels
+from unitlens.dissection.pilots import find_pilot
 from unitlens.dissection.plan import DissectionPlan
 from unitlens.dissection.reader import LayerReader
-from unitlens.dissection.recipe import bracket_recipe
+from unitlens.dissection.recipe import bracket_recipe, rows_digest
 from unitlens.errors import ProbeError
 from unitlens.progress import Meter
 from unitlens.stats.quantile import TailQuantile
@@ -53,8 +54,8 @@ class Measured:
 class Bracketing:
     """Runs the pilot for the layers whose brackets are not in the store, once, whoever else needs them.
 
-    pilot: positions of its images. first: what the layers returned for the pilot, where that is a batch of a set that
-    is a single shard, so that it need not be run again.
+    pilot: positions of its images. digest: of these. chosen_for: the number of images the probe set had when it was
+    chosen.
     """
 
     def __init__(
@@ -62,9 +63,8 @@ class Bracketing:
         readers: dict[str, LayerReader],
     ):  # fmt: skip
         self.plan, self.store, self.measuring, self.labeller, self.readers = plan, store, measuring, labeller, readers
-        self.pilot = pilot_index(len(plan.probe))
-        self.digest = plan.probe.digest(self.pilot)
-        self.first = Retained()
+        chosen = find_pilot(plan.probe, store, {**measuring, **labeller.recipe})
+        self.pilot, self.digest, self.chosen_for = chosen.index, chosen.digest, chosen.images
 
     def lender(self) -> Lender:
         """The labels of the pilot's images, from the store or segmented now. Raises ProbeError if none can be read."""
@@ -101,24 +101,47 @@ class Bracketing:
 
     def find(self, layers: Sequence[str], meter: Meter) -> dict[str, Measured]:
         """The brackets of these layers, from the store, from another process, or by looking at the pilot."""
+        look = self._look_exactly if self.plan.exact else self._look
+        return self._shared({name: self._recipe(name) for name in layers}, lambda wanted: look(wanted, meter))
+
+    def again(
+        self, units: Mapping[str, torch.Tensor], edges: Mapping[str, int], meter: Meter
+    ) -> dict[str, Bracket]:
+        """Brackets of some units of some layers from their exact tails. edges: how many edges each layer has."""
+        lowest, images = self.plan.bracket[0], self.plan.probe.fingerprint
+        recipes = {
+            name: {**self._recipe(name), "images": images, "exact": lowest, "units": rows_digest(rows)}
+            for name, rows in units.items()
+        }
+
+        def look(wanted: Sequence[str]) -> dict[str, Measured]:
+            tails = self.exact_tails({name: units[name] for name in wanted}, lowest, meter)
+            exact = {name: self.exactly(tail, lowest, edges[name]) for name, tail in tails.items()}
+            return {name: Measured(Bracket(one.edges, one.bound), (1, 1), None) for name, one in exact.items()}
+
+        return {name: one.bracket for name, one in self._shared(recipes, look).items()}
+
+    def _shared(
+        self, recipes: Mapping[str, dict[str, Any]], look: Callable[[Sequence[str]], Mapping[str, Measured]]
+    ) -> dict[str, Measured]:
+        """What the store holds for each layer's recipe; `look` gives what nobody else is looking at."""
         found: dict[str, Measured] = {}
-        while missing := [name for name in layers if name not in found]:
+        while missing := [name for name in recipes if name not in found]:
             with ExitStack() as claims:
-                mine = [name for name in missing if self._claimed(name, claims)]
+                mine = [name for name in missing if self._claimed(recipes[name], claims)]
                 for name in missing:
-                    known = self._stored(name)
+                    known = self._stored(recipes[name])
                     if known:
                         found[name] = known
                 wanted = [name for name in mine if name not in found]
                 if wanted:
-                    fresh = self._look_exactly(wanted, meter) if self.plan.exact else self._look(wanted, meter)
-                    for name, measured in fresh.items():
+                    for name, measured in look(wanted).items():
                         if self.store:
-                            self.store.offer(self._recipe(name), *measured.packed())
+                            self.store.offer(recipes[name], *measured.packed())
                         found[name] = measured
-            if not wanted and len(found) < len(layers):
+            if not wanted and len(found) < len(recipes):
                 time.sleep(WAIT)
-        return {name: found[name] for name in layers}
+        return {name: found[name] for name in recipes}
 
     def exact_tails(
         self, units: Mapping[str, torch.Tensor | None], lowest: float, meter: Meter
@@ -155,15 +178,14 @@ class Bracketing:
                 tails[name] = PilotTails(units, edges, plan.bracket, len(self.pilot), len(pixels))
             tails[name].update(reader.sampled(maps, pixels.to(maps.values.device)), maps.peak, index)
 
-        single = len(plan.probe) <= 64 and len(self.pilot) <= plan.batch_size
         with forward(plan, layers, self.readers) as model:
             for batch in plan.probe.stream(self._pieces(self.pilot)):
                 if len(batch):
                     index = batch.index
-                    model.run(model.inputs(batch), use, self.first if single else None)
+                    model.run(model.inputs(batch), use)
         if not tails:
             raise ProbeError("probe: none of its images could be read")
-        return {name: self._measured(name, one.bracket(len(plan.probe), plan.top)) for name, one in tails.items()}
+        return {name: self.measured(name, one.bracket(self.chosen_for, plan.top)) for name, one in tails.items()}
 
     def _look_exactly(self, layers: Sequence[str], meter: Meter) -> dict[str, Measured]:
         """Brackets from all images: the first edge is the threshold itself."""
@@ -171,14 +193,15 @@ class Bracketing:
         tails = self.exact_tails(dict.fromkeys(layers), self.plan.quantile, meter)
         if not tails:
             raise ProbeError("probe: none of its images could be read")
-        return {name: self._measured(name, self.exactly(tail, self.plan.quantile)) for name, tail in tails.items()}
+        return {name: self.measured(name, self.exactly(tail, self.plan.quantile)) for name, tail in tails.items()}
 
     def exactly(self, tail: TailQuantile, lowest: float, count: int | None = None) -> Bracket:
         """The bracket of exact tails, from `lowest` up. count: of edges; by the number of units by default."""
         edges = count or edge_count(tail.units, len(self.labeller.vocabulary))
         return exact_bracket(tail, lowest, self.plan.bracket[1], edges)
 
-    def _measured(self, name: str, bracket: Bracket) -> Measured:
+    def measured(self, name: str, bracket: Bracket) -> Measured:
+        """A layer's bracket with what its reader knows."""
         reader = self.readers[name]
         geometry = reader.kept_geometry.numbers if reader.kept_geometry else None
         return Measured(bracket, reader.kept_grid, geometry)
@@ -191,11 +214,11 @@ class Bracketing:
         images = self.plan.probe.fingerprint if self.plan.exact else self.digest
         return bracket_recipe(self.plan, self.measuring, layer, images, len(self.labeller.vocabulary))
 
-    def _stored(self, layer: str) -> Measured | None:
-        return self.store.load(self._recipe(layer), Measured.unpacked, ("edges", "bound")) if self.store else None
+    def _stored(self, recipe: Mapping[str, Any]) -> Measured | None:
+        return self.store.load(recipe, Measured.unpacked, ("edges", "bound")) if self.store else None
 
-    def _claimed(self, layer: str, claims: ExitStack) -> bool:
-        return self.store is None or claims.enter_context(self.store.claim(self._recipe(layer)))
+    def _claimed(self, recipe: Mapping[str, Any], claims: ExitStack) -> bool:
+        return self.store is None or claims.enter_context(self.store.claim(recipe))
 
 
 def _widened(labels: torch.Tensor, planes: int) -> torch.Tensor:

@@ -89,15 +89,10 @@ class Counting:
         self.spans = shard_ranges(len(plan.probe))
         self._digests: dict[range, str] = {}
         self._states: dict[tuple[str, range], LayerState | LabelState] = {}
-        self.first: Mapping[str, torch.Tensor] = {}
         self.workers = Workers(1)
         single = len(self.spans) == 1 and len(lender.positions) <= plan.batch_size
         rest = sorted(set(range(len(plan.probe))) - set(lender.positions))
         self.order = [*lender.positions, *rest] if single else None  # of the images within a single shard
-
-    def retain(self, first: Mapping[str, torch.Tensor]) -> None:
-        """Takes what the layers returned for the pilot, so that it is not run again as the first batch."""
-        self.first = first
 
     # ---- states ----------------------------------------------------------------------------------------------
 
@@ -140,6 +135,10 @@ class Counting:
         return key in self._states or self.store.hit(
             self.layer_recipe(task, span) if task else self.label_recipe(span)
         )
+
+    def hold(self, task: Task | None, span: range, state: LayerState | LabelState) -> None:
+        """Takes a state that was counted otherwise, without storing it."""
+        self._states[task.name if task else "", span] = state
 
     def _keep(self, task: Task | None, span: range, state: LayerState | LabelState) -> None:
         recipe = None
@@ -197,13 +196,10 @@ class Counting:
                 meter.step(len(span))
 
     def _cut(self, span: range) -> Iterator[tuple[list[int], bool]]:
-        """A shard in batches, and whether each is the last. A retained pilot is the first batch."""
-        images, size = list(span) if self.order is None else self.order, self.plan.batch_size
-        start = 0
-        while start < len(images):
-            end = start + (len(self.lender.positions) if self.order is not None and not start else size)
-            yield images[start:end], end >= len(images)
-            start = end
+        """A shard in batches, and whether each is the last."""
+        images, size = list(span), self.plan.batch_size
+        for start in range(0, len(images), size):
+            yield images[start : start + size], start + size >= len(images)
 
     def _in_turn(self) -> list[range]:
         """The shards, beginning at another place in each process that torchrun started."""
@@ -257,11 +253,7 @@ class Counting:
             if name in tasks:
                 self._count_layer(tasks[name], shard, reader, grid, batch, *placed)
 
-        if self.first and positions == self.lender.positions:
-            first, self.first = self.first, {}
-            model.again(first, use)
-        else:
-            model.run(model.inputs(batch), use)
+        model.run(model.inputs(batch), use)
 
     def _count_layer(
         self, task: Task, shard: _Open, reader: LayerReader, grid: torch.Tensor, batch: Batch, labels: LabelPlanes,
@@ -294,19 +286,19 @@ class Counting:
             state = LayerState.of(counts, shard.tops.pop(task.layer, None), task.bracket.bound)
             self._keep(task, shard.span, state)
         if not self._has(None, shard.span):
-            self._keep(None, shard.span, self._labels(shard))
+            self._keep(None, shard.span, self.label_areas(shard.labels, shard.index))
         shard.claims.close()
 
-    def _labels(self, shard: _Open) -> LabelState:
-        """The areas of the labels of a shard."""
+    def label_areas(self, seen: Sequence[LabelPlanes], index: Sequence[int]) -> LabelState:
+        """The areas of the labels of some batches, and of those lent to their images."""
         concepts, groups = len(self.labeller.vocabulary), self.labeller.groups
         area, images = np.zeros(concepts, np.int64), np.zeros(concepts, np.int64)
         pixels = np.zeros(groups, np.int64)
-        for labels in shard.labels:
+        for labels in seen:
             key = labels.planes.view(len(labels), -1) + torch.arange(len(labels))[:, None] * (concepts + 1)
             count = torch.bincount(key.flatten(), minlength=len(labels) * (concepts + 1)).view(len(labels), -1)[:, 1:]
             area += count.sum(0).numpy()
             images += (count > 0).sum(0).numpy()
             pixels += labels.looked[labels.pattern].sum(0).numpy() * labels.pixels
-        lent_area, lent_pixels = self.lender.areas(shard.index)
-        return LabelState(area, images, pixels, np.array([len(shard.index)]), lent_area, lent_pixels)
+        lent_area, lent_pixels = self.lender.areas(index)
+        return LabelState(area, images, pixels, np.array([len(index)]), lent_area, lent_pixels)

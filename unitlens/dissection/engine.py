@@ -20,13 +20,14 @@ from unitlens.dissection.forward import forward
 from unitlens.dissection.labeller import Labeller
 from unitlens.dissection.layer import LayerDissection
 from unitlens.dissection.merging import Shown, Tops, merged_table, merged_tops, replaced
-from unitlens.dissection.pilot import SMALL, Bracket
+from unitlens.dissection.pilot import SMALL
 from unitlens.dissection.plan import DissectionPlan, make_plan
 from unitlens.dissection.reader import LayerReader, check_reference
 from unitlens.dissection.recipe import NOT_STORED, dissection_recipe, labels_recipe, measuring_recipe, unnamed_parts
+from unitlens.dissection.resident import Resident
 from unitlens.dissection.result import Dissection
 from unitlens.dissection.tails import TailTable, unresolved
-from unitlens.errors import DataWarning
+from unitlens.errors import DataWarning, ProbeError
 from unitlens.progress import Meter, progress
 from unitlens.store import Store, default_store
 
@@ -144,19 +145,21 @@ class _Run:
         lender = self.bracketing.lender()  # a segmenter that fails must fail at once
         passes = 2 if plan.exact else 1
         with progress("Dissecting", passes * len(plan.probe), show=self.show) as meter:
-            measured = self.bracketing.find(plan.layers, meter)
             counting = Counting(
                 plan, self.store, self.measuring, self.labeller, lender, self.bracketing.digest, self.readers
             )
-            counting.retain(self.bracketing.first)
+            if len(counting.spans) == 1 and not plan.exact:
+                measured = self.at_once(counting, meter)
+            else:
+                measured = self.bracketing.find(plan.layers, meter)
+                meter.label("Counting" if plan.exact else "Dissecting")
+                counting.run([Task(name, one.bracket) for name, one in measured.items()], meter)
             tasks = [Task(name, one.bracket) for name, one in measured.items()]
-            meter.label("Counting" if plan.exact else "Dissecting")
-            counting.run(tasks, meter)
             shown = Shown.of([_found(counting.label_state(span)) for span in counting.spans], plan.cells)
             tables, tops = {}, {}
             for task in tasks:
                 tables[task.layer], tops[task.layer] = self.merged(counting, task, measured[task.layer], shown)
-            if not plan.exact:
+            if not plan.exact and len(counting.spans) > 1:
                 redone = self.redo(counting, tables, shown, meter)
             self.fetch_maps(tops, meter)
         wrong = {task.layer: self.wrong(counting, task) for task in tasks}
@@ -178,6 +181,21 @@ class _Run:
             plan.min_iou, self.recipe, notes, shown.total, shown.concept_images, shown.block_area, shown.block_pixels,
             shown.block_total,
         )  # fmt: skip
+
+    def at_once(self, counting: Counting, meter: Meter) -> dict[str, Measured]:
+        """Measures a set of a single shard, whose tails fit in memory."""
+        found, measured = Resident(counting), {}
+        states = found.run(meter)
+        if not found.seen:
+            raise ProbeError("probe: none of its images could be read")
+        index = [i for seen in found.seen for i in seen.positions]
+        (span,) = counting.spans
+        counting.hold(None, span, counting.label_areas([seen.labels for seen in found.seen], index))
+        for name in self.plan.layers:
+            bracket, state = states[name]
+            measured[name] = self.bracketing.measured(name, bracket)
+            counting.hold(Task(name, bracket), span, state)
+        return measured
 
     def merged(self, counting: Counting, task: Task, measured: Measured, shown: Shown) -> tuple[TailTable, Tops]:
         """The table and the top images of a layer."""
@@ -209,12 +227,9 @@ class _Run:
             return {}
         meter.label(f"Again, {sum(map(len, rows.values()))} units")
         units = {name: torch.from_numpy(some) for name, some in rows.items()}
-        lowest = plan.bracket[0]
-        tails = self.bracketing.exact_tails(units, lowest, meter)
-        tasks = []
-        for name, tail in tails.items():
-            exact = self.bracketing.exactly(tail, lowest, tables[name].edges.shape[1])
-            tasks.append(Task(name, Bracket(exact.edges, exact.bound), units[name]))
+        edges = {name: tables[name].edges.shape[1] for name in units}
+        brackets = self.bracketing.again(units, edges, meter)
+        tasks = [Task(name, bracket, units[name]) for name, bracket in brackets.items()]
         counting.run(tasks, meter)
         for task in tasks:
             again, _ = self.merged(counting, task, Measured(task.bracket, (1, 1), None), shown)

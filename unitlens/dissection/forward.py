@@ -15,21 +15,6 @@ from unitlens.models.capture import Capture, capture
 from unitlens.models.geometry import Geometry, layer_geometries
 
 Use = Callable[[str, LayerReader, Tensor], None]  # layer, its reader, activations (B, U, h, w)
-RETAINED_BYTES = 2**29  # outputs of the first batch that are kept, so that a small set needs no batch twice
-
-
-class Retained(dict[str, Tensor]):
-    """Copies of what layers returned for one batch; empty where they are too large together."""
-
-    room = RETAINED_BYTES
-
-    def add(self, name: str, output: Tensor) -> None:
-        """Keeps a copy, or gives all of them up."""
-        self.room -= output.numel() * output.element_size()
-        if self.room >= 0:
-            self[name] = output.clone()
-        else:
-            self.clear()
 
 
 class Forward:
@@ -52,23 +37,16 @@ class Forward:
         self.image_size = (inputs.shape[-2], inputs.shape[-1])
         return inputs
 
-    def run(self, inputs: Tensor, use: Use, raw: Retained | None = None) -> None:
-        """One forward pass. raw: takes a copy of what every layer returned, for `again`, if that is not too much."""
+    def run(self, inputs: Tensor, use: Use) -> None:
+        """One forward pass."""
         if self.geometry is None and not all(name in self.readers for name in self.layers):
             self.geometry = self._geometries(inputs)
         def take(name: str, output: Tensor) -> None:
-            if raw is not None:
-                raw.add(name, output)
             self._hand_on(name, output, use)
 
         half = self.plan.precision == "mixed" and inputs.is_cuda
         with torch.autocast(inputs.device.type, torch.float16, enabled=half):
             self.captured.run(inputs, take)
-
-    def again(self, raw: Mapping[str, Tensor], use: Use) -> None:
-        """The same as the `run` that filled `raw`, without the model."""
-        for name, output in raw.items():
-            self._hand_on(name, output, use)
 
     def _hand_on(self, name: str, output: Tensor, use: Use) -> None:
         with torch.autocast(output.device.type, enabled=False), torch.inference_mode():

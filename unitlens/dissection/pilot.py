@@ -10,10 +10,14 @@ import torch
 
 from unitlens.stats.quantile import TailQuantile
 
-EDGES = (28, 14)  # per unit; the smaller number where the table of a layer would take more than TABLE_BYTES
+EDGES = (32, 14)  # per unit; the smaller number where the table of a layer would take more than TABLE_BYTES
 TABLE_BYTES = 2**25
-COARSE = {28: (4, 9, 15, 24), 14: (1, 3, 6, 10)}  # edges that blocks are counted at; the control: all but the first
-BEYOND_PILOT = (0.4, 0.9, 1.8, 4.0)  # edges above the last level: in steps of what the pilot's maximum is above it
+COARSE = {32: (4, 8, 13, 23), 14: (1, 3, 5, 8)}  # edges that blocks are counted at; the control: all but the first
+BEYOND_PILOT = {  # edges above the last level: in steps of what the pilot's maximum is above it
+    32: (0.08, 0.18, 0.3, 0.45, 0.7, 1.1, 2.0, 4.0),
+    14: (0.12, 0.3, 0.6, 1.2, 3.0),
+}
+GROUPS = 4  # of the pilot's images: where they disagree about a unit, its bracket is wider
 SAMPLE = 2**15  # pixels of all its images together that the pilot looks at; but 64 of each at least
 SMALL = 16  # so few images are measured exactly
 ONE_SHARD = 64
@@ -37,7 +41,7 @@ def edge_count(units: int, concepts: int) -> int:
     """How many edges the units of a layer have: a table of them all has to stay in memory.
 
     >>> edge_count(512, 300), edge_count(512, 1825)
-    (28, 14)
+    (32, 14)
     """
     return EDGES[0] if units * (concepts + 1) * EDGES[0] * 4 <= TABLE_BYTES else EDGES[1]
 
@@ -45,13 +49,13 @@ def edge_count(units: int, concepts: int) -> int:
 def pilot_index(images: int) -> list[int]:
     """The positions of the pilot among `images`: spread evenly, but not in step with anything, ascending.
 
-    An eighth of the images, from 64 to 512; 8 of a set that is a single shard.
+    An eighth of the images, from 64 to 512.
 
-    >>> len(pilot_index(2000)), len(pilot_index(40)), pilot_index(3)
-    (250, 8, [0, 1, 2])
+    >>> len(pilot_index(2000)), pilot_index(3)
+    (250, [0, 1, 2])
     """
-    count = 8 if images <= ONE_SHARD else max(ONE_SHARD, min(LARGEST, images // 8))
-    if images <= SMALL or count >= images:
+    count = max(ONE_SHARD, min(LARGEST, images // 8))
+    if count >= images:
         return list(range(images))
     ends = np.arange(count + 1) * images // count
     jitter = _uniform(count)
@@ -72,45 +76,65 @@ def pilot_pixels(cells: int, images: int) -> torch.Tensor:
     return torch.from_numpy(np.sort(mixed))
 
 
-def levels(bracket: tuple[float, float], edges: int) -> np.ndarray:
-    """Shares of the pixels above each of the edges that the pilot places: float64 (edges - 4,), descending.
+def spread(bracket: tuple[float, float], count: int) -> np.ndarray:
+    """Shares of the pixels above `count` edges that reach a little beyond a bracket: float64, descending.
 
-    They reach beyond the bracket at both ends, because the pilot errs.
-
-    >>> levels((0.97, 0.999), 14).round(4)[[0, -1]].tolist()
-    [0.0375, 0.002]
+    >>> spread((0.97, 0.999), 5).round(4).tolist()
+    [0.036, 0.0145, 0.0058, 0.0024, 0.001]
     """
-    below, above = 1 - bracket[0], 1 - bracket[1]
-    return np.geomspace(min(0.999, below / 0.8), above * 2, edges - len(BEYOND_PILOT))
+    return np.geomspace(min(0.999, 1.2 * (1 - bracket[0])), 0.95 * (1 - bracket[1]), count)
 
 
 class PilotTails:
-    """What the pilot collects of one layer: the tails at some pixels, and the peaks of its images."""
+    """What the pilot collects of one layer: the tails at some pixels, and the peaks of its images.
+
+    A unit whose pixels above a value differ much between groups of images gets a bracket that begins lower: other
+    images may differ as much.
+    """
 
     def __init__(self, units: int, edges: int, bracket: tuple[float, float], images: int, pixels: int):
-        self.shares = levels(bracket, edges)
-        share = min(0.999, float(self.shares[0]) * 1.02)
-        self.tails = TailQuantile(units, 1 - share, images * pixels)
+        self.edges, self.lowest, self.highest = edges, 1 - bracket[0], 1 - bracket[1]
+        self.share = min(0.999, 2.5 * self.lowest)  # the widest bracket
+        count = -(-images // GROUPS) * pixels
+        self.groups = [TailQuantile(units, 1 - self.share, count) for _ in range(GROUPS)]
+        self.seen = 0
         self.peaks: list[torch.Tensor] = []
 
     def update(self, sampled: torch.Tensor, peak: torch.Tensor, index: torch.Tensor) -> None:
         """sampled: (B, U, S). peak: (B, U). index: int64 (B,), positions in the probe set."""
-        self.tails.update(sampled, index)
+        for group in range(GROUPS):
+            some = torch.arange((group - self.seen) % GROUPS, len(sampled), GROUPS)
+            if len(some):
+                self.groups[group].update(sampled[some.to(sampled.device)], index[some])
+        self.seen += len(sampled)
         self.peaks.append(peak.cpu())
 
     def bracket(self, images: int, top: int) -> Bracket:
         """The edges, and the peak that about 4 top / images of the images exceed."""
-        upper, drawn = self.tails.upper_values(), int(self.tails.drawn)
-        rank = np.minimum((self.shares * drawn).astype(np.int64), upper.shape[1] - 1)
-        placed = upper[:, torch.from_numpy(rank)]  # (U, J - 4)
+        groups = [group for group in self.groups if int(group.drawn)]
+        each = torch.stack([_at_share(group.upper_values(), int(group.drawn), self.lowest) for group in groups])
+        low = each.amin(0)  # (U,): where the least active group has as many pixels above as the bracket asks for
+        drawn = sum(int(group.drawn) for group in groups)
+        upper = torch.cat([group.upper_values() for group in groups], 1).sort(1, descending=True).values  # (U, N)
+        above = (upper > low[:, None]).sum(1)  # (U,)
+        first = (above / drawn).clamp(1.05 * self.lowest, self.share).double().numpy()
+        beyond = BEYOND_PILOT[self.edges]
+        steps = np.linspace(0, 1, self.edges - len(beyond))
+        shares = first[:, None] * (1.5 * self.highest / first[:, None]) ** steps  # (U, J - beyond), geometric
+        rank = np.minimum((shares * drawn).astype(np.int64), upper.shape[1] - 1)
+        placed = upper.gather(1, torch.from_numpy(rank))
         last = placed[:, -1:]
         step = (upper[:, :1] - last).clamp(min=0)
-        beyond = torch.cat([last + step * share for share in BEYOND_PILOT], 1)
-        edges = torch.cat([placed, beyond], 1).cummax(1).values
+        edges = torch.cat([placed, *(last + step * share for share in beyond)], 1).cummax(1).values
         peaks = torch.cat(self.peaks).sort(0, descending=True).values  # (P, U)
         rank_of_peak = int(np.ceil(4 * top * len(peaks) / images)) + 1
         bound = peaks[rank_of_peak] if rank_of_peak < len(peaks) else torch.full_like(peaks[0], -torch.inf)
         return Bracket(with_atoms(edges), bound)
+
+
+def _at_share(upper: torch.Tensor, drawn: int, share: float) -> torch.Tensor:
+    """The value that a share of all `drawn` pixels exceeds; upper: (U, N) the highest ones, from high to low."""
+    return upper[:, min(int(share * drawn), upper.shape[1] - 1)]
 
 
 def exact_bracket(tails: TailQuantile, quantile: float, highest: float, count: int) -> Bracket:

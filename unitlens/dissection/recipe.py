@@ -92,6 +92,11 @@ def bracket_digest(bracket: Bracket, units: torch.Tensor | None) -> str:
     return digest.hexdigest()
 
 
+def rows_digest(rows: torch.Tensor) -> str:
+    """What stands for some units of a layer in a recipe: there may be thousands of them."""
+    return hashlib.sha256(rows.numpy().tobytes()).hexdigest()
+
+
 def unnamed_parts(recipe: Mapping[str, Any]) -> list[str]:
     """The parts that have no identity, so that the result must not be stored."""
     names = [part for part in ("model", "preprocess", "segmenter") if recipe[part] is None]
