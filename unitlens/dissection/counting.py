@@ -273,7 +273,7 @@ class Counting:
 
         peak = torch.cat(self.workers.map(count, range(len(shard.parts[task.layer]))), 1)
         if task.layer in shard.tops:
-            shard.tops[task.layer].update(peak, batch.index, grid, keep=reader.keepsake)
+            reader.keep_in(shard.tops[task.layer], peak, batch.index, grid)
 
     def _finish(self, shard: _Open) -> None:
         """Keeps what the shard has counted, in another thread while the next one is counted."""

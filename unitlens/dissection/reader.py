@@ -16,6 +16,7 @@ from unitlens.models.geometry import Geometry
 from unitlens.models.layout import Layout, layout_of
 from unitlens.models.tailpixels import TailPixels, quotient
 from unitlens.models.upsample import upsample
+from unitlens.stats.topk import TopK
 
 BEYOND = 1e30  # stands for an infinite activation: finite, so that interpolation never makes NaN of it
 AT_A_TIME = 2**20  # cells looked at in one go on a CPU: what its cache holds
@@ -130,9 +131,15 @@ class LayerReader:
         return upsample(values, self.size, geometry=self.geometry, image_size=self.image_size)
 
     def keepsake(self, maps: Tensor) -> Tensor:
-        """Maps as they are kept for galleries: (n, h, w), on the pixel grid where the layer's own is finer."""
-        maps = maps.clamp(min=0) if self.rectified else maps
-        return self.aligned(maps[:, None])[:, 0] if self.shrinks else maps
+        """Maps (n, h, w) as they are kept for galleries, on the pixel grid where the layer's own is finer."""
+        if self.shrinks:
+            return self.aligned(maps[:, None])[:, 0]
+        return maps.clamp(min=0) if self.rectified else maps
+
+    def keep_in(self, top: TopK, peak: Tensor, index: Tensor, grid: Tensor) -> None:
+        """Gives the best of a batch to `top`. peak: (B, U). index: int64 (B,). grid: (B, U, h, w)."""
+        shrink = self.aligned if self.shrinks else None
+        top.update(peak, index, grid, keep=None if self.shrinks else self.keepsake, shrink=shrink)
 
 
 def _cleaned(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -89,7 +89,7 @@ class Resident:
 
         peak = torch.cat(self.workers.map(keep, range(len(self.parts[name]))), 1)
         index = torch.tensor(self.seen[-1].positions)
-        self.tops[name].update(peak, index, grid, keep=reader.keepsake)
+        reader.keep_in(self.tops[name], peak, index, grid)
 
     def _first_bound(self, sampled: Tensor) -> Tensor:
         """A bound below the widest tail. sampled: (B, U, S) of the first batch."""

@@ -63,18 +63,20 @@ class TopK(Accumulator):
         maps: torch.Tensor | None = None,
         *,
         keep: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        shrink: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         """Take in one batch.
 
         values: (B, U), one number per image and unit, any float dtype. index: int64 (B,), positions in the probe set,
         0 or more. maps: (B, U, h, w) activations, or None; every batch alike. keep: what is kept of a winner's map,
-        (n, h, w) -> (n, h', w'), where that is not the map itself.
+        (n, h, w) -> (n, h, w), where that is not the map itself. shrink: (B, U, h, w) -> (B, U, h', w'), done to all
+        maps first, but only where an image enters.
         Raises ShapeMismatch, or RecipeMismatch when maps come in some batches only.
         """
         self._check(values, index, maps)
         if len(values) == 0:
             return
-        self._same_maps(_size_kept(maps, keep))
+        self._same_maps(_size_kept(maps, shrink))
         self.count += len(values)
         ours = values.detach().float().cpu().T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)  # (U, B)
         index = index.detach().cpu().long()
@@ -85,7 +87,8 @@ class TopK(Accumulator):
         order = self._rank(torch.cat([self.values[live], ours[live]], 1), torch.cat([self.index[live], batch], 1))
         self._arrange(live, order, ours[live], batch)
         if maps is not None:
-            self._carry(live, order, maps.detach(), keep)
+            enters_any = bool((order >= self.k).any())
+            self._carry(live, order, shrink(maps.detach()) if shrink and enters_any else maps.detach(), keep)
 
     def compute(self) -> Top:
         """The winners so far; see Top."""
@@ -159,13 +162,13 @@ class TopK(Accumulator):
 
 
 def _size_kept(
-    maps: torch.Tensor | None, keep: Callable[[torch.Tensor], torch.Tensor] | None
+    maps: torch.Tensor | None, shrink: Callable[[torch.Tensor], torch.Tensor] | None
 ) -> tuple[int, int]:
     """(h, w) of what is kept of a map; (0, 0) where there are none."""
     if maps is None:
         return 0, 0
-    kept = keep(maps[:1, 0]) if keep else maps[:1, 0]
-    return int(kept.shape[1]), int(kept.shape[2])
+    kept = shrink(maps[:1, :1]) if shrink else maps
+    return int(kept.shape[2]), int(kept.shape[3])
 
 
 def as_half(values: torch.Tensor) -> torch.Tensor:
