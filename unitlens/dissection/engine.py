@@ -103,26 +103,28 @@ def dissect(
         convention=convention, after_relu=after_relu, call=call, unit_axis=unit_axis, basis=basis,
         preprocess=preprocess, precision=precision, grid=grid, top=top, batch_size=batch_size,
     )  # fmt: skip
-    check_reference(plan)
-    if len(probe) <= SMALL:
-        plan = dataclasses.replace(plan, exact=True)  # so few images cost nothing twice
     label = name or str(getattr(model, "unitlens_name", type(model).__name__))
+    return _dissected(plan, store, show_progress, label)
+
+
+def _dissected(plan: DissectionPlan, store: Store | bool, show: bool, label: str) -> Dissection:
+    """The dissection of a checked plan: opened if the store has it."""
+    check_reference(plan)
+    if len(plan.probe) <= SMALL:
+        plan = dataclasses.replace(plan, exact=True)  # so few images cost nothing twice
+    plan.probe.identify(progress=show)
     measuring = measuring_recipe(plan)
     recipe = dissection_recipe(plan, measuring)
     unnamed = unnamed_parts(recipe)
-    keep = _store(store) if not unnamed else None
+    keep = None if unnamed else store if isinstance(store, Store) else default_store() if store else None
     if unnamed and store is not False:
-        warnings.warn(NOT_STORED.format(parts=" and ".join(unnamed)), DataWarning, stacklevel=2)
-    stored = keep.load(recipe, Dissection.from_store) if keep else None
-    if stored is None:
-        stored = _Run(plan, measuring, recipe, keep, show_progress).result(label)
+        warnings.warn(NOT_STORED.format(parts=" and ".join(unnamed)), DataWarning, stacklevel=3)
+    found = keep.load(recipe, Dissection.from_store) if keep else None
+    if found is None:
+        found = _Run(plan, measuring, recipe, keep, show).result(label)
         if keep:
-            keep.offer(recipe, *stored.to_store())
-    return stored.at(plan.quantile).renamed(label).with_min_iou(min_iou)
-
-
-def _store(store: Store | bool) -> Store | None:
-    return store if isinstance(store, Store) else default_store() if store else None
+            keep.offer(recipe, *found.to_store())
+    return found.at(plan.quantile).renamed(label).with_min_iou(plan.min_iou)
 
 
 class _Run:
@@ -140,37 +142,30 @@ class _Run:
 
     def result(self, label: str) -> Dissection:
         """The whole way."""
-        plan, started, redone = self.plan, time.perf_counter(), {}
-        plan.probe.prepare(progress=self.show)
+        plan, started = self.plan, time.perf_counter()
+        if plan.device.type == "cpu":  # images that have to be drawn: here both want the same cores
+            plan.probe.prepare(progress=self.show)
         lender = self.bracketing.lender()  # a segmenter that fails must fail at once
-        passes = 2 if plan.exact else 1
-        with progress("Dissecting", passes * len(plan.probe), show=self.show) as meter:
-            counting = Counting(
-                plan, self.store, self.measuring, self.labeller, lender, self.bracketing.digest, self.readers
-            )
-            if len(counting.spans) == 1 and not plan.exact:
-                measured = self.at_once(counting, meter)
-            else:
-                measured = self.bracketing.find(plan.layers, meter)
-                meter.label("Counting" if plan.exact else "Dissecting")
-                counting.run([Task(name, one.bracket) for name, one in measured.items()], meter)
+        counting = Counting(
+            plan, self.store, self.measuring, self.labeller, lender, self.bracketing.digest, self.readers
+        )
+        with progress("Dissecting", (2 if plan.exact else 1) * len(plan.probe), show=self.show) as meter:
+            measured = self.counted(counting, meter)
             tasks = [Task(name, one.bracket) for name, one in measured.items()]
             shown = Shown.of([_found(counting.label_state(span)) for span in counting.spans], plan.cells)
+            if not shown.images:
+                raise ProbeError("probe: none of its images could be read")
             tables, tops = {}, {}
             for task in tasks:
                 tables[task.layer], tops[task.layer] = self.merged(counting, task, measured[task.layer], shown)
-            if not plan.exact and len(counting.spans) > 1:
-                redone = self.redo(counting, tables, shown, meter)
+            redone = {} if plan.exact or len(counting.spans) == 1 else self.redo(counting, tables, shown, meter)
             self.fetch_maps(tops, meter)
-        wrong = {task.layer: self.wrong(counting, task) for task in tasks}
-        _warn_nonfinite(wrong)
-        layers = {
-            name: LayerDissection.of(
-                name, tables[name], tops[name].value, tops[name].index, tops[name].maps, wrong[name],
-                measured[name].geometry, plan.quantile, shown.total,
-            )
-            for name in plan.layers
-        }  # fmt: skip
+        layers = {}
+        for task in tasks:
+            top, wrong, geometry = tops[task.layer], self.wrong(counting, task), measured[task.layer].geometry
+            parts = (tables[task.layer], top.value, top.index, top.maps, wrong, geometry)
+            layers[task.layer] = LayerDissection.of(task.layer, *parts, plan.quantile, shown.total)
+        _warn_nonfinite({name: layer.nonfinite for name, layer in layers.items()})
         notes = {
             "model": label, "images": shown.images, "skipped": len(plan.probe) - shown.images,
             "image_size": list(plan.probe.size), "seconds": round(time.perf_counter() - started, 2),
@@ -181,6 +176,15 @@ class _Run:
             plan.min_iou, self.recipe, notes, shown.total, shown.concept_images, shown.block_area, shown.block_pixels,
             shown.block_total,
         )  # fmt: skip
+
+    def counted(self, counting: Counting, meter: Meter) -> dict[str, Measured]:
+        """Every layer's bracket; their counts, and those of the labels, are then with `counting`."""
+        if len(counting.spans) == 1 and not self.plan.exact:
+            return self.at_once(counting, meter)
+        measured = self.bracketing.find(self.plan.layers, meter)
+        meter.label("Counting" if self.plan.exact else "Dissecting")
+        counting.run([Task(name, one.bracket) for name, one in measured.items()], meter)
+        return measured
 
     def at_once(self, counting: Counting, meter: Meter) -> dict[str, Measured]:
         """Measures a set of a single shard, whose tails fit in memory."""
@@ -285,7 +289,7 @@ def _warn_nonfinite(nonfinite: Mapping[str, np.ndarray]) -> None:
             warnings.warn(
                 f"layer {name!r}: {int(counts.sum())} activations of {int((counts > 0).sum())} units were NaN or "
                 "infinite. NaN never fires, +inf is the highest value; `dissection[layer].nonfinite` counts them.",
-                DataWarning, stacklevel=4,
+                DataWarning, stacklevel=5,
             )  # fmt: skip
 
 
