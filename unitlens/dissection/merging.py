@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unitlens.dissection.intervals import MIN_BLOCKS
 from unitlens.dissection.pilot import COARSE
 from unitlens.dissection.shards import LabelState, LayerState
 from unitlens.dissection.tails import Blocks, TailTable
@@ -143,6 +144,8 @@ def _iou(both: np.ndarray, fires: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def _kept_pairs(table: TailTable, shown: Shown, category_index: np.ndarray, blocks: int) -> np.ndarray:
     """The unit-concept pairs whose counts are kept by block: those with the highest IoU at any coarse edge."""
+    if blocks < MIN_BLOCKS:  # no interval can be had from them
+        return np.zeros(0, dtype=np.int64)
     best, coarse = np.zeros((table.units, table.concepts)), COARSE[table.edges.shape[1]]
     for edge in coarse:
         both, fires = table.above[:, edge], table.area[:, edge][:, category_index]

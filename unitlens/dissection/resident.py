@@ -22,7 +22,7 @@ from unitlens.progress import Meter
 from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
 
-SAMPLED = 2048  # values per unit that its edges are placed by
+SAMPLED = 512  # values per unit that its edges are placed by
 KEPT = 2.2  # of the first batch's pixels this many times the widest tail is kept: images differ
 
 
@@ -77,7 +77,7 @@ class Resident:
             where, part = self.parts[name][number]
             maps = reader.maps(grid, where)
             if part.bound is None:
-                pixels = pilot_pixels(self.plan.cells, len(grid)).to(grid.device)
+                pixels = pilot_pixels(self.plan.cells, 8 * len(grid)).to(grid.device)  # a rough bound is enough
                 part.bound = self._first_bound(reader.sampled(maps, pixels))
             part.minimum.append(maps.low.amin(0).cpu())
             part.highest.append(maps.peak.amax(0).cpu())

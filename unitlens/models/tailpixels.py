@@ -86,8 +86,20 @@ class TailPixels:
         )
         return torch.lerp(above, below, share)
 
+    def on_pixels(self, maps: Tensor) -> Tensor:
+        """All pixels: maps (N, h, w) -> (N, H, W). Slices where the pixels read at equal steps."""
+        if self.zero_border:
+            maps = functional.pad(maps, (1, 1, 1, 1))
+        return self._interpolated_all(maps)
+
+    def _interpolated_all(self, maps: Tensor) -> Tensor:
+        if self.same:
+            return self._rectify(maps)
+        # Rectified after the slices are read, not before: of a fine grid most cells are never looked at.
+        return self.rows.along(1, self.columns.along(2, maps, self.rectified), False)
+
     def _among_all(self, maps: Tensor, bound: Tensor) -> Found:
-        values = maps if self.same else self.rows.along(1, self.columns.along(2, self._rectify(maps)))
+        values = maps if self.same else self._interpolated_all(maps)
         values = values.reshape(len(maps), -1)  # (N, H W)
         place = places(values > bound[:, None])
         row = quotient(place, values.shape[1])
@@ -157,15 +169,19 @@ class _Axis:
         self.lines = low.long(), (low.long() + 1).clamp(max=cells - 1), (places - low).float()
         self.slices = _regular(*self.lines)
 
-    def along(self, axis: int, values: Tensor) -> Tensor:
-        """values (N, h, w) with this axis interpolated."""
+    def along(self, axis: int, values: Tensor, rectified: bool) -> Tensor:
+        """values (N, h, w) with this axis interpolated. rectified: of max(values, 0)."""
         if self.slices:  # views instead of copies
             here, next_, share = self.slices
             before = (slice(None),) * axis
+            if rectified:
+                low, high = (values[before + (part,)].clamp(min=0) for part in (here, next_))
+                return torch.lerp(low, high, share)
             return torch.lerp(values[before + (here,)], values[before + (next_,)], share)
-        low, high, weight = (part.to(values.device) for part in self.lines)
+        values = values.clamp(min=0) if rectified else values
+        first, last, weight = (part.to(values.device) for part in self.lines)
         shape = [-1 if i == axis else 1 for i in range(3)]
-        return torch.lerp(values.index_select(axis, low), values.index_select(axis, high), weight.view(shape))
+        return torch.lerp(values.index_select(axis, first), values.index_select(axis, last), weight.view(shape))
 
     def by_cell(self) -> tuple[np.ndarray, np.ndarray]:
         """The pixels that read from each cell, int64 (cells, m) with -1 where there are fewer, and their weights."""

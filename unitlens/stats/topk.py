@@ -113,8 +113,11 @@ class TopK(Accumulator):
         keep: Callable[[torch.Tensor], torch.Tensor] | None,
     ) -> None:
         """Move the kept maps to their new places, and fetch only those of the images that came in."""
-        moved = self.maps[live[:, None], order.clamp(max=self.k - 1)]  # (L, k, h, w); newcomers overwritten next
         row, place = (order >= self.k).nonzero(as_tuple=True)
+        if len(row) == order.numel() and len(live) == self.units:  # the first batch: nothing moves
+            moved = torch.empty(*order.shape, *self.maps.shape[2:], dtype=torch.float16)
+        else:
+            moved = self.maps[live[:, None], order.clamp(max=self.k - 1)]  # (L, k, h, w); newcomers overwritten next
         image = order[row, place] - self.k
         fresh = maps[image.to(maps.device), live[row].to(maps.device)]  # (N, h, w)
         moved[row, place] = as_half(keep(fresh) if keep else fresh).cpu()
@@ -177,4 +180,7 @@ def as_half(values: torch.Tensor) -> torch.Tensor:
     >>> as_half(torch.tensor([1e9, -1e9])).tolist()
     [65504.0, -65504.0]
     """
+    half = values.half()
+    if bool(half.isfinite().all()):  # nearly always
+        return half
     return values.nan_to_num(nan=0.0, posinf=None, neginf=None).clamp(-HALF_MAX, HALF_MAX).half()
