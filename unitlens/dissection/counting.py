@@ -32,10 +32,11 @@ WAIT = 0.2  # seconds between two looks at what another process is counting
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One layer to be counted: its brackets, and which units (None = all of them)."""
+    """One layer to be counted: its brackets, how many controls, and which units (None = all of them)."""
 
     layer: str
     bracket: Bracket
+    draws: int
     units: torch.Tensor | None = None
 
     @property
@@ -52,11 +53,6 @@ class Task:
     def coarse(self) -> torch.Tensor:
         """The edges that the control is counted at."""
         return torch.tensor(COARSE[self.bracket.edges.shape[1]][1:])
-
-    @property
-    def draws(self) -> int:
-        """How many control tables."""
-        return draws_for(self.count)
 
 
 @dataclass(eq=False)
@@ -93,6 +89,10 @@ class Counting:
         single = len(self.spans) == 1 and len(lender.positions) <= plan.batch_size
         rest = sorted(set(range(len(plan.probe))) - set(lender.positions))
         self.order = [*lender.positions, *rest] if single else None  # of the images within a single shard
+
+    def task(self, layer: str, bracket: Bracket, units: torch.Tensor | None = None) -> Task:
+        """The task of counting a layer, or some of its units."""
+        return Task(layer, bracket, draws_for(len(bracket.edges), len(self.labeller.vocabulary)), units)
 
     # ---- states ----------------------------------------------------------------------------------------------
 
@@ -273,7 +273,7 @@ class Counting:
 
         peak = torch.cat(self.workers.map(count, range(len(shard.parts[task.layer]))), 1)
         if task.layer in shard.tops:
-            reader.keep_in(shard.tops[task.layer], peak, batch.index, grid)
+            reader.keep_in(shard.tops[task.layer], peak, batch.index, grid, task.bracket.bound)
 
     def _finish(self, shard: _Open) -> None:
         """Keeps what the shard has counted, in another thread while the next one is counted."""

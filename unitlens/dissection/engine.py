@@ -7,6 +7,7 @@ import io
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ from unitlens.errors import DataWarning, ProbeError
 from unitlens.progress import Meter, progress
 from unitlens.store import Store, default_store
 
-RANK_LIMIT = 2e-3  # of an interpolated threshold elsewhere in the bracket; at the quantile asked for it is 3e-4
+HERE_LIMIT = 6e-4  # estimated rank error of a threshold at the quantile asked for; the true one is 1 to 3 times less
+RANK_LIMIT = 2e-3  # the same elsewhere in the bracket
 MARGIN = 1.5  # by which brackets may fall short of the ends of the range that the result can be read at
 
 
@@ -151,21 +153,22 @@ class _Run:
         )
         with progress("Dissecting", (2 if plan.exact else 1) * len(plan.probe), show=self.show) as meter:
             measured = self.counted(counting, meter)
-            tasks = [Task(name, one.bracket) for name, one in measured.items()]
+            tasks = [counting.task(name, one.bracket) for name, one in measured.items()]
             shown = Shown.of([_found(counting.label_state(span)) for span in counting.spans], plan.cells)
             if not shown.images:
                 raise ProbeError("probe: none of its images could be read")
-            tables, tops = {}, {}
+            tables, tops, wrong = {}, {}, {}
             for task in tasks:
-                tables[task.layer], tops[task.layer] = self.merged(counting, task, measured[task.layer], shown)
+                name, grid = task.layer, measured[task.layer].grid
+                tables[name], tops[name], wrong[name] = self.merged(counting, task, grid, shown)
             redone = {} if plan.exact or len(counting.spans) == 1 else self.redo(counting, tables, shown, meter)
             self.fetch_maps(tops, meter)
         layers = {}
         for task in tasks:
-            top, wrong, geometry = tops[task.layer], self.wrong(counting, task), measured[task.layer].geometry
-            parts = (tables[task.layer], top.value, top.index, top.maps, wrong, geometry)
-            layers[task.layer] = LayerDissection.of(task.layer, *parts, plan.quantile, shown.total)
-        _warn_nonfinite({name: layer.nonfinite for name, layer in layers.items()})
+            name, top = task.layer, tops[task.layer]
+            parts = (tables[name], top.value, top.index, top.maps, wrong[name], measured[name].geometry)
+            layers[name] = LayerDissection.of(name, *parts, plan.quantile, shown.total)
+        _warn_nonfinite(wrong)
         notes = {
             "model": label, "images": shown.images, "skipped": len(plan.probe) - shown.images,
             "image_size": list(plan.probe.size), "seconds": round(time.perf_counter() - started, 2),
@@ -183,7 +186,7 @@ class _Run:
             return self.at_once(counting, meter)
         measured = self.bracketing.find(self.plan.layers, meter)
         meter.label("Counting" if self.plan.exact else "Dissecting")
-        counting.run([Task(name, one.bracket) for name, one in measured.items()], meter)
+        counting.run([counting.task(name, one.bracket) for name, one in measured.items()], meter)
         return measured
 
     def at_once(self, counting: Counting, meter: Meter) -> dict[str, Measured]:
@@ -198,22 +201,19 @@ class _Run:
         for name in self.plan.layers:
             bracket, state = states[name]
             measured[name] = self.bracketing.measured(name, bracket)
-            counting.hold(Task(name, bracket), span, state)
+            counting.hold(counting.task(name, bracket), span, state)
         return measured
 
-    def merged(self, counting: Counting, task: Task, measured: Measured, shown: Shown) -> tuple[TailTable, Tops]:
-        """The table and the top images of a layer."""
-        states = [_found(counting.layer_state(task, span)) for span in counting.spans]
-        index = self.labeller.vocabulary.category_index
-        bracket = task.bracket
-        table = merged_table(states, bracket.edges.numpy(), shown, index, task.draws, bracket.exact)
-        if task.units is not None:
-            return table, Tops(*(np.zeros(0) for _ in range(4)))
-        return table, merged_tops(states, self.plan.top, measured.grid)
+    def merged(
+        self, counting: Counting, task: Task, grid: tuple[int, int], shown: Shown
+    ) -> tuple[TailTable, Tops, np.ndarray]:
+        """The table and the top images of a layer, and each unit's NaN and infinite activations, int64 (U,).
 
-    def wrong(self, counting: Counting, task: Task) -> np.ndarray:
-        """NaN and infinite activations of every unit: int64 (U,)."""
-        return np.sum([_found(counting.layer_state(task, span)).wrong for span in counting.spans], axis=0)
+        grid: of the maps that are kept."""
+        states = [_found(counting.layer_state(task, span)) for span in counting.spans]
+        index, bracket = self.labeller.vocabulary.category_index, task.bracket
+        table = merged_table(states, bracket.edges.numpy(), shown, index, task.draws, bracket.exact)
+        return table, merged_tops(states, self.plan.top, grid), np.sum([state.wrong for state in states], axis=0)
 
     def redo(
         self, counting: Counting, tables: dict[str, TailTable], shown: Shown, meter: Meter
@@ -222,21 +222,20 @@ class _Run:
         plan, rows = self.plan, {}
         for name, table in tables.items():
             here = (plan.quantile, plan.quantile)
-            misjudged = np.flatnonzero(
-                unresolved(table, shown.total, here) | unresolved(table, shown.total, plan.bracket, RANK_LIMIT, MARGIN)
-            )
-            if len(misjudged):
-                rows[name] = misjudged
+            wrong = unresolved(table, shown.total, here, HERE_LIMIT)
+            wrong |= unresolved(table, shown.total, plan.bracket, RANK_LIMIT, MARGIN)
+            if wrong.any():
+                rows[name] = np.flatnonzero(wrong)
         if not rows:
             return {}
         meter.label(f"Again, {sum(map(len, rows.values()))} units")
         units = {name: torch.from_numpy(some) for name, some in rows.items()}
         edges = {name: tables[name].edges.shape[1] for name in units}
         brackets = self.bracketing.again(units, edges, meter)
-        tasks = [Task(name, bracket, units[name]) for name, bracket in brackets.items()]
+        tasks = [counting.task(name, bracket, units[name]) for name, bracket in brackets.items()]
         counting.run(tasks, meter)
         for task in tasks:
-            again, _ = self.merged(counting, task, Measured(task.bracket, (1, 1), None), shown)
+            again, _, _ = self.merged(counting, task, (1, 1), shown)
             tables[task.layer] = replaced(tables[task.layer], rows[task.layer], again)
         return rows
 
@@ -270,7 +269,8 @@ class _Run:
         thumbnails: dict[int, bytes] = {}
         for first in range(0, len(wanted), 64):
             index = [int(i) for i in wanted[first : first + 64]]
-            thumbnails.update(zip(index, map(_jpeg, self.plan.probe.pictures(index)), strict=True))
+            with ThreadPoolExecutor() as pool:
+                thumbnails.update(zip(index, pool.map(_jpeg, self.plan.probe.pictures(index)), strict=True))
         return thumbnails
 
 

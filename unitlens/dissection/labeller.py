@@ -109,13 +109,13 @@ class Lender:
         return self.area[chosen].sum(1), self.pixels[chosen].sum(1)
 
 
-def draws_for(units: int) -> int:
-    """How many controls a layer has: enough for a null of its own per unit, one where it has thousands of units.
+def draws_for(units: int, concepts: int) -> int:
+    """How many controls a layer has: enough for a null of its own per unit, one where the table of one is large.
 
-    >>> draws_for(32), draws_for(512), draws_for(2048)
-    (3, 3, 1)
+    >>> draws_for(160, 194), draws_for(512, 1825)
+    (3, 1)
     """
-    return 3 if units <= 1024 else 1
+    return DRAWS if units * concepts <= 2**17 else 1
 
 
 def _widened(labels: torch.Tensor, planes: int) -> torch.Tensor:

@@ -133,10 +133,11 @@ class LayerReader:
             return self.aligned(maps[:, None])[:, 0]
         return maps.clamp(min=0) if self.rectified else maps
 
-    def keep_in(self, top: TopK, peak: Tensor, index: Tensor, grid: Tensor) -> None:
-        """Gives the best of a batch to `top`. peak: (B, U). index: int64 (B,). grid: (B, U, h, w)."""
-        shrink = self.aligned if self.shrinks else None
-        top.update(peak, index, grid, keep=None if self.shrinks else self.keepsake, shrink=shrink)
+    def keep_in(self, top: TopK, peak: Tensor, index: Tensor, grid: Tensor, floor: Tensor | None = None) -> None:
+        """Gives the best of a batch to `top`. peak: (B, U). index: int64 (B,). grid: (B, U, h, w).
+
+        floor: float32 (U,), maps of lower peaks are not needed."""
+        top.update(peak, index, grid, keep=self.keepsake, shrinks=self.shrinks, floor=floor)
 
 
 def _cleaned(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
 
 SAMPLED = 512  # values per unit that its edges are placed by
-KEPT = 2.2  # of the first batch's pixels this many times the widest tail is kept: images differ
+KEPT = 1.8  # of the first batch's pixels this many times the widest tail is kept: images differ
 
 
 @dataclass(eq=False)
@@ -104,7 +104,7 @@ class Resident:
         units = parts[-1][0].stop
         count = edge_count(units, len(self.counting.labeller.vocabulary))
         edges = torch.cat(self.workers.map(lambda part: self._edges(part[1], count), parts))
-        task = Task(name, Bracket(edges, torch.full((units,), -torch.inf)))
+        task = self.counting.task(name, Bracket(edges, torch.full((units,), -torch.inf)))
         counts = self.workers.map(lambda part: self._count(*part, task), parts)
         self.parts[name] = []
         return task.bracket, LayerState.of(counts, self.tops.pop(name), task.bracket.bound)

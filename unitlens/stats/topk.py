@@ -63,20 +63,21 @@ class TopK(Accumulator):
         maps: torch.Tensor | None = None,
         *,
         keep: Callable[[torch.Tensor], torch.Tensor] | None = None,
-        shrink: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        shrinks: bool = False,
+        floor: torch.Tensor | None = None,
     ) -> None:
         """Take in one batch.
 
         values: (B, U), one number per image and unit, any float dtype. index: int64 (B,), positions in the probe set,
         0 or more. maps: (B, U, h, w) activations, or None; every batch alike. keep: what is kept of a winner's map,
-        (n, h, w) -> (n, h, w), where that is not the map itself. shrink: (B, U, h, w) -> (B, U, h', w'), done to all
-        maps first, but only where an image enters.
+        (n, h, w) -> (n, h', w'), where that is not the map itself; shrinks: whether it changes the size.
+        floor: float32 (U,), maps of lower values are not needed and stay zeros.
         Raises ShapeMismatch, or RecipeMismatch when maps come in some batches only.
         """
         self._check(values, index, maps)
         if len(values) == 0:
             return
-        self._same_maps(_size_kept(maps, shrink))
+        self._same_maps(_size_kept(maps, keep if shrinks else None))
         self.count += len(values)
         ours = values.detach().float().cpu().T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)  # (U, B)
         index = index.detach().cpu().long()
@@ -87,8 +88,7 @@ class TopK(Accumulator):
         order = self._rank(torch.cat([self.values[live], ours[live]], 1), torch.cat([self.index[live], batch], 1))
         self._arrange(live, order, ours[live], batch)
         if maps is not None:
-            enters_any = bool((order >= self.k).any())
-            self._carry(live, order, shrink(maps.detach()) if shrink and enters_any else maps.detach(), keep)
+            self._carry(live, order, maps.detach(), keep, floor)
 
     def compute(self) -> Top:
         """The winners so far; see Top."""
@@ -111,16 +111,22 @@ class TopK(Accumulator):
         order: torch.Tensor,
         maps: torch.Tensor,
         keep: Callable[[torch.Tensor], torch.Tensor] | None,
+        floor: torch.Tensor | None,
     ) -> None:
         """Move the kept maps to their new places, and fetch only those of the images that came in."""
-        row, place = (order >= self.k).nonzero(as_tuple=True)
-        if len(row) == order.numel() and len(live) == self.units:  # the first batch: nothing moves
-            moved = torch.empty(*order.shape, *self.maps.shape[2:], dtype=torch.float16)
+        new = order >= self.k
+        if bool(new.all()) and len(live) == self.units:  # the first batch: nothing moves
+            moved = torch.zeros(*order.shape, *self.maps.shape[2:], dtype=torch.float16)
         else:
             moved = self.maps[live[:, None], order.clamp(max=self.k - 1)]  # (L, k, h, w); newcomers overwritten next
-        image = order[row, place] - self.k
-        fresh = maps[image.to(maps.device), live[row].to(maps.device)]  # (N, h, w)
-        moved[row, place] = as_half(keep(fresh) if keep else fresh).cpu()
+            moved[new] = 0
+        if floor is not None:
+            new = new & (self.values[live] >= floor[live, None])
+        row, place = new.nonzero(as_tuple=True)
+        if len(row):
+            image = order[row, place] - self.k
+            fresh = maps[image.to(maps.device), live[row].to(maps.device)]  # (N, h, w)
+            moved[row, place] = as_half(keep(fresh) if keep else fresh).cpu()
         self.maps[live] = moved
 
     def _merge_top(self, other: TopK) -> None:
@@ -165,13 +171,13 @@ class TopK(Accumulator):
 
 
 def _size_kept(
-    maps: torch.Tensor | None, shrink: Callable[[torch.Tensor], torch.Tensor] | None
+    maps: torch.Tensor | None, keep: Callable[[torch.Tensor], torch.Tensor] | None
 ) -> tuple[int, int]:
     """(h, w) of what is kept of a map; (0, 0) where there are none."""
     if maps is None:
         return 0, 0
-    kept = shrink(maps[:1, :1]) if shrink else maps
-    return int(kept.shape[2]), int(kept.shape[3])
+    kept = keep(maps[:1, 0]) if keep else maps[:, 0]
+    return int(kept.shape[1]), int(kept.shape[2])
 
 
 def as_half(values: torch.Tensor) -> torch.Tensor:
