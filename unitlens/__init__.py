@@ -54,6 +54,8 @@ _HOMES = {
     "load_model": "unitlens.models.zoo",
     "load_probe": "unitlens.data.catalogue",
     "model_card": "unitlens.models.zoo",
+    "principal_axes": "unitlens.models.basis",
+    "random_rotation": "unitlens.models.basis",
     "render_scene": "unitlens.data.scenes",
     "report": "unitlens.display.report",
     "split": "unitlens.models.capture",
@@ -77,6 +79,8 @@ if TYPE_CHECKING:
     from unitlens.dissection.engine import dissect as dissect
     from unitlens.dissection.result import Dissection as Dissection
     from unitlens.dissection.result import load as load
+    from unitlens.models.basis import principal_axes as principal_axes
+    from unitlens.models.basis import random_rotation as random_rotation
     from unitlens.models.capture import capture as capture
     from unitlens.models.capture import edit as edit
     from unitlens.models.capture import layers as layers

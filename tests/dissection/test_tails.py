@@ -155,9 +155,11 @@ def test_units_outside_their_bracket_are_told_and_their_counts_continue_beyond_t
     assert (high.threshold == table.edges[:, -1]).all()
     share = tail_count(N, 0.9999) / table.tail[:, -1:]
     assert (high.intersection == np.rint(table.above[:, -1] * share)).all()
-    assert low.threshold[1] == table.edges[1, 0]
+    slope = (table.edges[1, 3] - table.edges[1, 0]) / np.log(table.tail[1, 0] / table.tail[1, 3])
+    below = table.edges[1, 0] - slope * np.log(tail_count(N, 0.9) / table.tail[1, 0])
+    assert low.threshold[1] == np.float32(max(below, table.minimum[1]))
     missing = tail_count(N, 0.9) - table.tail[1, 0]
-    purity = (table.above[1, 0] - table.above[1, 1]) / (table.tail[1, 0] - table.tail[1, 1])
+    purity = (table.above[1, 0] - table.above[1, 3]) / (table.tail[1, 0] - table.tail[1, 3])
     assert (low.intersection[1] == np.rint(table.above[1, 0] + purity * missing)).all()
     assert unresolved(table, N, bracket=(0.9, 0.999))[:2].all()
 

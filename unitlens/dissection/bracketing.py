@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -149,12 +150,15 @@ class Bracketing:
         """The tails of some units (None = all) of some layers over all images: what exceeds their quantile `lowest`."""
         plan, tails = self.plan, dict[str, TailQuantile]()
         share = MEMORY_MB / max(1, len(units))
+        expected = len(plan.probe) * plan.cells
+        if plan.convention == "reference":  # Hazen's quantile may look at one value more
+            expected += math.ceil(1 / (1 - lowest))
 
         def use(name: str, reader: LayerReader, grid: torch.Tensor) -> None:
             chosen = units[name]
             values = reader.maps(grid, None if chosen is None else chosen.to(grid.device)).values
             if name not in tails:
-                tails[name] = TailQuantile(values.shape[1], lowest, len(plan.probe) * plan.cells, memory_mb=share)
+                tails[name] = TailQuantile(values.shape[1], lowest, expected, memory_mb=share)
             tails[name].update(reader.aligned(values), index)
 
         with forward(plan, list(units), self.readers) as model:
@@ -198,7 +202,7 @@ class Bracketing:
     def exactly(self, tail: TailQuantile, lowest: float, count: int | None = None) -> Bracket:
         """The bracket of exact tails, from `lowest` up. count: of edges; by the number of units by default."""
         edges = count or edge_count(tail.units, len(self.labeller.vocabulary))
-        return exact_bracket(tail, lowest, self.plan.bracket[1], edges)
+        return exact_bracket(tail, lowest, self.plan.bracket[1], edges, self.plan.convention == "reference")
 
     def measured(self, name: str, bracket: Bracket) -> Measured:
         """A layer's bracket with what its reader knows."""

@@ -120,7 +120,8 @@ class Counting:
     def label_recipe(self, span: range) -> dict[str, Any]:
         """The identity of a shard's label areas."""
         return {
-            **self.labeller.recipe, "lent": self.base["lent"], "kind": "labels", "images": self._digest(span)
+            **self.labeller.recipe, "lent": self.base["lent"], "kind": "labels", "images": self._digest(span),
+            "convention": self.plan.convention,  # which images count as annotated
         }  # fmt: skip
 
     def _digest(self, span: range) -> str:

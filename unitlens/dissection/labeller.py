@@ -75,8 +75,11 @@ class Labeller:
         return Segmentation(labels, self.vocabulary, annotated)
 
     def planes(self, seen: Segmentation) -> LabelPlanes:
-        """The labels laid out for counting."""
-        return LabelPlanes.of(seen.labels, seen.annotated, self.group_of_concept, self.groups)
+        """The labels laid out for counting. The paper's code takes every image as annotated for every category (9.9).
+
+        Only here, so that a segmentation that is kept serves both conventions."""
+        annotated = None if self.plan.convention == "reference" else seen.annotated
+        return LabelPlanes.of(seen.labels, annotated, self.group_of_concept, self.groups)
 
     def _kept_as(self, index: Sequence[int]) -> dict[str, Any]:
         return {**self.recipe, "kind": "segmentation", "images": self.plan.probe.digest(index)}

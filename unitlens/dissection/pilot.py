@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ EDGES = (32, 14)  # per unit; the smaller number where the table of a layer woul
 TABLE_BYTES = 2**25
 COARSE = {32: (4, 8, 13, 23), 14: (1, 3, 5, 8)}  # edges that blocks are counted at; the control: all but the first
 BEYOND_PILOT = {  # edges above the last level: in steps of what the pilot's maximum is above it
-    32: (0.08, 0.18, 0.3, 0.45, 0.7, 1.1, 2.0, 4.0),
+    32: (0.05, 0.11, 0.18, 0.27, 0.4, 0.65, 1.2, 3.0),
     14: (0.12, 0.3, 0.6, 1.2, 3.0),
 }
 GROUPS = 4  # of the pilot's images: where they disagree about a unit, its bracket is wider
@@ -117,7 +119,7 @@ class PilotTails:
         drawn = sum(int(group.drawn) for group in groups)
         upper = torch.cat([group.upper_values() for group in groups], 1).sort(1, descending=True).values  # (U, N)
         above = (upper > low[:, None]).sum(1)  # (U,)
-        first = (above / drawn).clamp(1.05 * self.lowest, self.share).double().numpy()
+        first = (1.15 * above / drawn).clamp(1.2 * self.lowest, self.share).double().numpy()
         beyond = BEYOND_PILOT[self.edges]
         steps = np.linspace(0, 1, self.edges - len(beyond))
         shares = first[:, None] * (1.5 * self.highest / first[:, None]) ** steps  # (U, J - beyond), geometric
@@ -137,14 +139,37 @@ def _at_share(upper: torch.Tensor, drawn: int, share: float) -> torch.Tensor:
     return upper[:, min(int(share * drawn), upper.shape[1] - 1)]
 
 
-def exact_bracket(tails: TailQuantile, quantile: float, highest: float, count: int) -> Bracket:
-    """Edges at exact order statistics: the threshold at `quantile` first, then up to `highest`; `count` in all."""
-    upper, threshold = tails.upper_values(), tails.compute()
-    drawn = int(tails.drawn)
+def exact_bracket(
+    tails: TailQuantile, quantile: float, highest: float, count: int, hazen: bool = False
+) -> Bracket:
+    """Edges at exact order statistics: the threshold at `quantile` first, then up to `highest`; `count` in all.
+
+    hazen: the threshold is the paper's, between two order statistics; the tails then hold one value more."""
+    upper, drawn = tails.upper_values(), int(tails.drawn)
+    threshold = hazen_threshold(upper, drawn, quantile) if hazen else tails.compute()
     shares = np.geomspace((1 - quantile) * 0.8, max(1 - highest, 1e-9), count - 1)
     rank = np.minimum((shares * drawn).astype(np.int64), upper.shape[1] - 1)
     edges = torch.cat([threshold[:, None], upper[:, torch.from_numpy(rank)]], 1).cummax(1).values
     return Bracket(edges, torch.full((len(edges),), -torch.inf), quantile)
+
+
+def hazen_threshold(upper: torch.Tensor, drawn: int, quantile: float) -> torch.Tensor:
+    """The quantile by Hazen's definition, as the paper's sketch reads it out [paper.md 9.5]: float32 (U,).
+
+    It lies at rank n q - 1/2 of n ascending values, the lowest being rank 0, interpolated; so round(n (1 - q)) values
+    exceed it, a half rounded down, where `tail_count` gives floor(n (1 - q)). upper: float32 (U, M), the highest
+    values, descending; M > n (1 - q) + 1/2. drawn: n. quantile: q, read as it is written.
+
+    >>> hazen_threshold(torch.tensor([[9.0, 8.0, 4.0]]), drawn=12, quantile=0.9).tolist()  # rank 10.3
+    [8.300000190734863]
+    """
+    rank = max(Fraction(0), drawn * (1 - Fraction(repr(float(quantile)))) - Fraction(1, 2))  # from the highest down
+    high, low = upper[:, math.floor(rank)], upper[:, math.ceil(rank)]
+    share = float(rank - math.floor(rank))
+    value = (high.double() + share * (low.double() - high.double())).float()
+    # Rounded to float32 it may reach `high`, which then would not exceed it.
+    below = torch.nextafter(high, torch.full_like(high, -torch.inf))
+    return torch.where(low < high, torch.minimum(value, below), high) if share else value
 
 
 def with_atoms(edges: torch.Tensor) -> torch.Tensor:

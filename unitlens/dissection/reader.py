@@ -60,8 +60,10 @@ class LayerReader:
         self.relu_first = plan.after_relu and self.basis is not None
         zero_border = plan.convention == "reference"
         self.geometry = None if zero_border else geometry  # the paper's code ignored receptive fields
+        self.zero_border = zero_border
+        placed = _single_cells_cover(self.layout.grid, image_size) if zero_border else self.geometry
         self.tails = TailPixels(
-            self.layout.grid, plan.grid, self.geometry, image_size, rectified=self.rectified, zero_border=zero_border
+            self.layout.grid, plan.grid, placed, image_size, rectified=self.rectified, zero_border=zero_border
         )
         h, w = self.layout.grid
         self.shrinks = h * w > plan.cells  # maps finer than the pixels are kept as the pixels see them
@@ -103,7 +105,9 @@ class LayerReader:
         images, count = maps.peak.shape
         flat = maps.values.flatten(0, 1)
         bounds = bound.repeat(images)
-        live = maps.peak.reshape(-1) > bounds
+        # Towards a border of zeros a map of negative activations rises above all of its cells.
+        highest = maps.peak.clamp(min=0) if self.zero_border else maps.peak
+        live = highest.reshape(-1) > bounds
         rows = live.nonzero().squeeze(1).int() if float(live.float().mean()) < LIVE else None
         total = len(flat) if rows is None else len(rows)
         cells = AT_A_TIME if flat.device.type == "cpu" else 2**26
@@ -144,6 +148,15 @@ def _cleaned(values: Tensor) -> tuple[Tensor, Tensor]:
     """Activations without NaN (never fires) and infinities (+inf: the highest value), and each unit's count."""
     wrong = (~values.isfinite()).sum((0, 2, 3))
     return torch.nan_to_num(values, nan=-BEYOND, posinf=BEYOND, neginf=-BEYOND), wrong
+
+
+def _single_cells_cover(grid: tuple[int, int], image_size: tuple[int, int]) -> Geometry:
+    """Cells that tile the image, but for an axis with one cell: it is everywhere, undimmed [paper.md 9.2]."""
+    scale_y, offset_y, scale_x, offset_x = Geometry.tiling(grid, image_size).numbers
+    everywhere = float("inf")
+    return Geometry(
+        everywhere if grid[0] == 1 else scale_y, offset_y, everywhere if grid[1] == 1 else scale_x, offset_x
+    )
 
 
 def check_reference(plan: DissectionPlan) -> None:

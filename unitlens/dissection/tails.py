@@ -134,7 +134,8 @@ def read_at(table: TailTable, quantile: float, total: int) -> Reading:
         between = np.clip(low + fraction * (high - low), low, high)
     endless = np.isinf(low) | np.isinf(high)  # nothing to interpolate: the finite one of the two edges
     between = np.where(endless, np.where(np.isinf(low), high, low), between)
-    threshold = np.where(fraction == 0, low, np.where(fraction == 1, high, between)).astype(np.float32)
+    threshold = np.where(fraction == 0, low, np.where(fraction == 1, high, between))
+    threshold = _lowered(table, allowed, threshold).astype(np.float32)
     counts = []
     for cube in (table.above, table.area):
         inner = _between(cube, table.tail, lower, upper, share)
@@ -188,18 +189,33 @@ def _between(
 
 def _continued(cube: np.ndarray, table: TailTable, allowed: int, counts: np.ndarray) -> np.ndarray:
     """Counts where t_u lies a little beyond the first or last edge: as many of the pixels that are missing or too many
-    show the concept as of those in the first bin, or of those above the last edge."""
+    show the concept as of those in the first three bins, or of those above the last edge."""
     if table.exact is not None:
         return counts
     short = np.flatnonzero((table.tail[:, 0] < allowed) & ~_rests_on_first(table))
     over = np.flatnonzero(table.tail[:, -1] > allowed)
     if len(short):
-        first = (table.tail[short, 0] - table.tail[short, 1]).clip(1)
-        share = (cube[short, 0] - cube[short, 1]) / first[:, None]
+        some = min(3, table.tail.shape[1] - 1)  # bins: one alone may hold few pixels
+        first = (table.tail[short, 0] - table.tail[short, some]).clip(1)
+        share = (cube[short, 0] - cube[short, some]) / first[:, None]
         counts[short] = cube[short, 0] + share * (allowed - table.tail[short, 0])[:, None]
     if len(over):
         counts[over] = cube[over, -1] * (allowed / table.tail[over, -1])[:, None]
     return counts
+
+
+def _lowered(table: TailTable, allowed: int, threshold: np.ndarray) -> np.ndarray:
+    """Thresholds a little below the first edge: log(tail) goes on as in the first three bins."""
+    some = min(3, table.tail.shape[1] - 1)
+    short = (table.tail[:, 0] < allowed) & ~_rests_on_first(table) & (table.tail[:, some] > 0)
+    short &= table.tail[:, 0] > table.tail[:, some]
+    if table.exact is not None or not short.any():
+        return threshold
+    count, later = table.tail[short, 0], table.tail[short, some]
+    slope = (table.edges[short, some] - table.edges[short, 0]) / np.log(count / later)
+    lowered = threshold.astype(np.float64)
+    lowered[short] = table.edges[short, 0] - slope * np.log(allowed / count)
+    return np.maximum(lowered, table.minimum)
 
 
 def _mean(outer: np.ndarray, inner: np.ndarray, outer_width: np.ndarray, inner_width: np.ndarray) -> np.ndarray:
