@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def bench_coverage(draws: int = 24, size: int = 64) -> None:
         truth = ul.dissect(model, LAYERS, world, store=store)
         holds: dict[str, list[np.ndarray]] = {name: [] for name in ("best", "all", "detectors", "concepts")}
         width = []
+        counted: dict[str, list[Any]] = {name: [] for name in LAYERS}
         for draw in range(draws):
             some = world.subset(range(draw * EACH, (draw + 1) * EACH))
             found = ul.dissect(model, LAYERS, some, store=store, show_progress=False)
@@ -44,14 +46,18 @@ def bench_coverage(draws: int = 24, size: int = 64) -> None:
                 holds["best"].append(inside[at][known[at]])
                 holds["all"].append(inside[known & (goal >= 0.01)])
                 width.append((high - low)[at][known[at]] / goal[at][known[at]])
-                counted = found.counts(name)
-                true = len(truth.detectors(name)), len(truth.concepts(name))
-                holds["detectors"].append(np.array([counted.detectors_low <= true[0] <= counted.detectors_high]))
-                holds["concepts"].append(np.array([counted.concepts_low <= true[1] <= counted.concepts_high]))
+                counted[name].append(found.counts(name))
+    for name, told in counted.items():  # what other sets of the same size give; more images give fewer detectors
+        for what in ("detectors", "concepts"):
+            usual = np.mean([getattr(one, what) for one in told])
+            low, high = ([getattr(one, f"{what}_{end}") for one in told] for end in ("low", "high"))
+            holds[what].append((np.array(low) <= usual) & (usual <= np.array(high)))
+            own = len(getattr(truth, what)(name))
+            print(f"{name}: {usual:.1f} {what} in a set of {EACH}, {own} in all images together")
     print(f"{draws} sets of {EACH} scenes of {size} px, {', '.join(LAYERS)}; truth: all {draws * EACH:,} scenes")
     for name, told in (
         ("best", "each detector's own concept"), ("all", "all pairs of IoU >= .01"),
-        ("detectors", "number of detectors"), ("concepts", "number of concepts"),
+        ("detectors", "mean number of detectors in such a set"), ("concepts", "mean number of concepts in such a set"),
     ):  # fmt: skip
         flat = np.concatenate(holds[name])
         print(f"90 % interval holds the truth: {flat.mean():.1%} of {len(flat):,} ({told})")

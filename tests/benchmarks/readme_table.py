@@ -36,7 +36,8 @@ def rows() -> list[tuple[str, str]]:
 
 def main() -> None:
     """Measures, and replaces what stands between the two comments."""
-    lines = [f"| PyTorch {torch.__version__.split('+')[0]}, {torch.get_num_threads()} threads | x forward pass |", "|---|---|"]
+    version = torch.__version__.split("+")[0]
+    lines = [f"| PyTorch {version}, {torch.get_num_threads()} threads | x forward pass |", "|---|---|"]
     lines += [f"| {what} | {factor} |" for what, factor in rows()]
     text = README.read_text()
     start, end = "<!-- benchmarks -->", "<!-- /benchmarks -->"
