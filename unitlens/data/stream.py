@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,11 +22,15 @@ def read_ahead(load: Callable[[Asked], Loaded], pieces: Iterable[Asked]) -> Iter
     >>> list(read_ahead(len, ["a", "", "bcd"]))
     [1, 0, 3]
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="unitlens-load") as pool:
-        waiting: deque[Future[Loaded]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="unitlens-load")
+    waiting: deque[Future[Loaded]] = deque()
+    try:
         for piece in pieces:
             waiting.append(pool.submit(load, piece))
             if len(waiting) > 1:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        # A reading that a script has left open is closed when Python ends: no thread can be waited for then.
+        pool.shutdown(wait=not sys.is_finalizing(), cancel_futures=True)

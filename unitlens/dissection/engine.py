@@ -79,7 +79,8 @@ def dissect(
     quantile: 0.99 keeps the top 1 % of the pixels. min_iou: a unit is a detector from this best IoU on.
     exact: thresholds at `quantile` as exact order statistics, by a second pass.
     convention: "reference" counts as the paper's code did: zeros beyond the activation's border, no receptive fields,
-        Hazen's quantile, union over every pixel [paper.md 2.4, 9]; to compare with published tables.
+        Hazen's quantile, union over every pixel of every image, whatever it is annotated for [paper.md 2.4, 9]; to
+        compare with published tables. With exact=True the IoU is theirs to 1e-6. (Their bar graph counts IoU > .04.)
     after_relu: measure max(activation, 0), as the paper's in-place ReLUs did.
     call: "first", "last" or a position, for a layer that is called several times in one forward pass.
     unit_axis: 1 or -1 where the shape of a layer's output leaves it open which axis counts the units.
