@@ -57,7 +57,8 @@ def test_one_pass_agrees_with_exact_thresholds(probe, found):
         detectors += int(either.sum())
     values = on_grid(probe, "conv4_2")
     rank = np.abs((values > found["conv4_2"].threshold[:, None]).mean(1) - 0.01)
-    print(f"\nIoU off {worst_iou:.1e}, {labels} of {detectors} labels, rank off {rank.max():.1e}, {found.notes['redone']}")
+    redone = found.notes["redone"]
+    print(f"\nIoU off {worst_iou:.1e}, {labels} of {detectors} labels, rank off {rank.max():.1e}, redone {redone}")
     assert rank.max() <= 3e-4
     assert worst_iou <= 5e-3 and labels >= 0.98 * detectors  # 600 images of 256 pixels; 2,000 scenes: benchmarks
     for name in LAYERS:

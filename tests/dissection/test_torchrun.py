@@ -11,7 +11,7 @@ import pytest
 
 from unitlens.dissection.pilot import pilot_index
 
-COUNT, SHARD, LAYERS = 320, 64, "conv3_3,conv5_1"
+COUNT, SHARD, LAYERS = 320, 64, "conv3_2,conv5_1"
 ONCE = Counter([*pilot_index(COUNT), *(3 * list(range(COUNT)))])  # all that one process does
 
 

@@ -8,6 +8,7 @@ It ends with its input: when the caller is gone, however that happened.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import signal
 import subprocess
@@ -168,7 +169,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, which removes a file half written
     root, seed, size, scenes = sys.argv[1], *map(int, sys.argv[2:5])
-    store = Store(root)
+    store = Store(root, limit_gb=math.inf)  # the caller's own limit makes room, at its next put
     for line in sys.stdin:
         chunk = int(line)
         recipe = chunk_recipe(seed, size, chunk, scenes)

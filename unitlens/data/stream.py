@@ -32,5 +32,5 @@ def read_ahead(load: Callable[[Asked], Loaded], pieces: Iterable[Asked]) -> Iter
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # A reading that a script has left open is closed when Python ends: no thread can be waited for then.
-        pool.shutdown(wait=not sys.is_finalizing(), cancel_futures=True)
+        if not sys.is_finalizing():  # a reading that a script has left open: threads are gone by then
+            pool.shutdown(cancel_futures=True)

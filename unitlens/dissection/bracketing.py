@@ -14,7 +14,7 @@ import torch
 
 from unitlens.data.segmentation import Segmentation
 from unitlens.dissection.forward import forward
-from unitlens.dissection.labeller import Labeller, Lender
+from unitlens.dissection.labeller import Labeller, Lender, joined
 from unitlens.dissection.pilot import Bracket, PilotTails, edge_count, exact_bracket, pilot_pixels
 from unitlens.dissection.pilots import find_pilot
 from unitlens.dissection.plan import DissectionPlan
@@ -80,8 +80,7 @@ class Bracketing:
         positions, parts = self._segmented()
         planes = max(part.labels.shape[1] for part in parts)
         labels = torch.cat([_widened(part.labels, planes) for part in parts])
-        known = [part.annotated for part in parts if part.annotated is not None]
-        looked = torch.cat(known) if len(known) == len(parts) else None
+        looked = joined([part.annotated for part in parts], [len(part) for part in parts], self.labeller.groups)
         arrays = {"labels": labels.numpy(), "positions": np.array(positions)}
         if self.store:
             self.store.offer(recipe, arrays if looked is None else {**arrays, "annotated": looked.numpy()}, {})

@@ -22,6 +22,7 @@ from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.recipe import basis_recipe, bracket_digest
 from unitlens.dissection.shards import LABEL_ARRAYS, LAYER_ARRAYS, LabelState, LayerState, shard_ranges, unpack
 from unitlens.dissection.workers import Workers
+from unitlens.errors import AssetError
 from unitlens.progress import Meter
 from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
@@ -86,6 +87,8 @@ class Counting:
         self._digests: dict[range, str] = {}
         self._states: dict[tuple[str, range], LayerState | LabelState] = {}
         self.workers = Workers(1)
+        self._bases = {name: basis_recipe(plan, name) for name in plan.layers}
+        self.workers = Workers(1)
         single = len(self.spans) == 1 and len(lender.positions) <= plan.batch_size
         rest = sorted(set(range(len(plan.probe))) - set(lender.positions))
         self.order = [*lender.positions, *rest] if single else None  # of the images within a single shard
@@ -113,7 +116,7 @@ class Counting:
     def layer_recipe(self, task: Task, span: range) -> dict[str, Any]:
         """The identity of a shard's counts."""
         return {
-            **self.base, "kind": "shard", "layer": task.layer, "basis": basis_recipe(self.plan, task.layer),
+            **self.base, "kind": "shard", "layer": task.layer, "basis": self._bases[task.layer],
             "images": self._digest(span), "bracket": bracket_digest(task.bracket, task.units), "top": self.plan.top,
         }  # fmt: skip
 
@@ -135,6 +138,33 @@ class Counting:
             return key in self._states
         return key in self._states or self.store.hit(
             self.layer_recipe(task, span) if task else self.label_recipe(span)
+        )
+
+    def layer_states(self, task: Task, meter: Meter) -> list[LayerState]:
+        """What all shards have counted for a task. Raises AssetError where the store does not keep it."""
+        found = self._gathered(task, meter)
+        return [state for state in found if isinstance(state, LayerState)]
+
+    def label_states(self, meter: Meter) -> list[LabelState]:
+        """What all shards show."""
+        found = self._gathered(None, meter)
+        return [state for state in found if isinstance(state, LabelState)]
+
+    def _gathered(self, task: Task | None, meter: Meter) -> list[LayerState | LabelState]:
+        """The states of all shards; what cannot be read back, a damaged file or a removed one, is counted again."""
+        for _ in range(2):
+            found = [self.layer_state(task, span) if task else self.label_state(span) for span in self.spans]
+            lost = [span for span, state in zip(self.spans, found, strict=True) if state is None]
+            if not lost:
+                return [state for state in found if state is not None]
+            for span in lost:
+                if self.store is not None:
+                    recipe = self.layer_recipe(task, span) if task else self.label_recipe(span)
+                    self.store.path(recipe).unlink(missing_ok=True)
+            self.run([task] if task else [], meter)
+        raise AssetError(
+            f"the store {self.store!r} does not keep what is counted; its size limit may be too small for this run "
+            "($UNITLENS_STORE_GB). Raise it, or use store=False."
         )
 
     def hold(self, task: Task | None, span: range, state: LayerState | LabelState) -> None:
@@ -164,7 +194,9 @@ class Counting:
         queue: deque[tuple[_Open, bool]] = deque()
         busy: list[range] = []
         layers = [task.layer for task in tasks]
-        with ExitStack() as claims, Workers() as self.workers, forward(self.plan, layers, self.readers) as model:
+        with ExitStack() as claims, Workers() as self.workers, ExitStack() as hooks:
+            # Without layers only labels are wanted, and no model is run.
+            model = hooks.enter_context(forward(self.plan, layers, self.readers)) if layers else None
             for batch in self.plan.probe.stream(self._pieces(tasks, spans, claims, queue, busy, told, meter), spans):
                 shard, last = queue.popleft()
                 if not shard.counts and not shard.labels:
@@ -204,7 +236,9 @@ class Counting:
 
     def _in_turn(self) -> list[range]:
         """The shards, beginning at another place in each process that torchrun started."""
-        rank, world = int(os.environ.get("RANK", 0)), max(1, int(os.environ.get("WORLD_SIZE", 1)))
+        told = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+        rank, world = (int(text) if text.isdecimal() else 0 for text in told)
+        rank, world = min(rank, max(0, world - 1)), max(1, world)
         start = len(self.spans) * rank // world
         return self.spans[start:] + self.spans[:start]
 
@@ -237,14 +271,14 @@ class Counting:
             if task.units is None:
                 shard.tops[task.layer] = TopK(task.count, self.plan.top)
 
-    def _count(self, model: Forward, shard: _Open, batch: Batch) -> None:
+    def _count(self, model: Forward | None, shard: _Open, batch: Batch) -> None:
         if not len(batch):
             return
         labels = self.labeller.planes(self.labeller(batch))
         positions = batch.index.tolist()
         shard.labels.append(labels)
         shard.index.extend(positions)
-        if not shard.tasks:
+        if model is None or not shard.tasks:
             return
         lent = self.lender.lend(positions, max(task.draws for task in shard.tasks))
         tasks = {task.layer: task for task in shard.tasks}

@@ -155,14 +155,14 @@ class _Run:
         with progress("Dissecting", (2 if plan.exact else 1) * len(plan.probe), show=self.show) as meter:
             measured = self.counted(counting, meter)
             tasks = [counting.task(name, one.bracket) for name, one in measured.items()]
-            shown = Shown.of([_found(counting.label_state(span)) for span in counting.spans], plan.cells)
+            shown = Shown.of(counting.label_states(meter), plan.cells)
             if not shown.images:
                 raise ProbeError("probe: none of its images could be read")
             tables, tops, wrong = {}, {}, {}
             for task in tasks:
                 name, grid = task.layer, measured[task.layer].grid
-                tables[name], tops[name], wrong[name] = self.merged(counting, task, grid, shown)
-            redone = {} if plan.exact or len(counting.spans) == 1 else self.redo(counting, tables, shown, meter)
+                tables[name], tops[name], wrong[name] = self.merged(counting, task, grid, shown, meter)
+            redone = {} if plan.exact else self.redo(counting, tables, shown, meter)
             self.fetch_maps(tops, meter)
         layers = {}
         for task in tasks:
@@ -206,12 +206,12 @@ class _Run:
         return measured
 
     def merged(
-        self, counting: Counting, task: Task, grid: tuple[int, int], shown: Shown
+        self, counting: Counting, task: Task, grid: tuple[int, int], shown: Shown, meter: Meter
     ) -> tuple[TailTable, Tops, np.ndarray]:
         """The table and the top images of a layer, and each unit's NaN and infinite activations, int64 (U,).
 
         grid: of the maps that are kept."""
-        states = [_found(counting.layer_state(task, span)) for span in counting.spans]
+        states = counting.layer_states(task, meter)
         index, bracket = self.labeller.vocabulary.category_index, task.bracket
         table = merged_table(states, bracket.edges.numpy(), shown, index, task.draws, bracket.exact)
         return table, merged_tops(states, self.plan.top, grid), np.sum([state.wrong for state in states], axis=0)
@@ -223,8 +223,11 @@ class _Run:
         plan, rows = self.plan, {}
         for name, table in tables.items():
             here = (plan.quantile, plan.quantile)
-            wrong = unresolved(table, shown.total, here, HERE_LIMIT)
-            wrong |= unresolved(table, shown.total, plan.bracket, RANK_LIMIT, MARGIN)
+            if len(counting.spans) == 1:  # so few images say no more than this
+                wrong = unresolved(table, shown.total, here, RANK_LIMIT, MARGIN)
+            else:
+                wrong = unresolved(table, shown.total, here, HERE_LIMIT)
+                wrong |= unresolved(table, shown.total, plan.bracket, RANK_LIMIT, MARGIN)
             if wrong.any():
                 rows[name] = np.flatnonzero(wrong)
         if not rows:
@@ -236,7 +239,7 @@ class _Run:
         tasks = [counting.task(name, bracket, units[name]) for name, bracket in brackets.items()]
         counting.run(tasks, meter)
         for task in tasks:
-            again, _, _ = self.merged(counting, task, (1, 1), shown)
+            again, _, _ = self.merged(counting, task, (1, 1), shown, meter)
             tables[task.layer] = replaced(tables[task.layer], rows[task.layer], again)
         return rows
 
@@ -273,15 +276,6 @@ class _Run:
             with ThreadPoolExecutor() as pool:
                 thumbnails.update(zip(index, pool.map(_jpeg, self.plan.probe.pictures(index)), strict=True))
         return thumbnails
-
-
-def _found(state: Any) -> Any:
-    if state is None:
-        raise RuntimeError(
-            "a shard that had been counted is gone from the store; its size limit may be too small for this run "
-            "($UNITLENS_STORE_GB). Run again: the other shards are kept."
-        )
-    return state
 
 
 def _warn_nonfinite(nonfinite: Mapping[str, np.ndarray]) -> None:

@@ -28,13 +28,13 @@ class Forward:
     ):
         self.plan, self.captured, self.layers, self.readers = plan, captured, tuple(layers), readers
         self.geometry: Mapping[str, Geometry | None] | None = None
-        self.image_size = plan.probe.size
+        self.image_size, self.images = plan.probe.size, 0
 
     def inputs(self, batch: Batch) -> Tensor:
         """A batch's images as the model takes them, on its device. Raises ProbeError outside [0, 1]."""
         check_range(batch.images)
         inputs = self.plan.preprocess(batch.images.to(self.plan.device)).to(self.plan.dtype)
-        self.image_size = (inputs.shape[-2], inputs.shape[-1])
+        self.image_size, self.images = (inputs.shape[-2], inputs.shape[-1]), len(inputs)
         return inputs
 
     def run(self, inputs: Tensor, use: Use) -> None:
@@ -53,7 +53,7 @@ class Forward:
             if name not in self.readers:
                 geometry = (self.geometry or {}).get(name)
                 shape = tuple(output.shape)
-                self.readers[name] = LayerReader(self.plan, name, shape, self.image_size, geometry)
+                self.readers[name] = LayerReader(self.plan, name, shape, self.image_size, geometry, self.images)
             use(name, self.readers[name], self.readers[name].grid(output))
 
     def _geometries(self, inputs: Tensor) -> Mapping[str, Geometry | None]:

@@ -52,9 +52,10 @@ class Labeller:
             planes = max(labels.shape[0] for labels, _ in self._fresh.values())
             rows = {position: _widened(labels, planes) for position, (labels, _) in self._fresh.items()}
             arrays = {"index": np.array(list(rows)), "labels": torch.stack(list(rows.values())).numpy()}
-            looked = [annotated for _, annotated in self._fresh.values()]
-            if all(annotated is not None for annotated in looked):
-                arrays["annotated"] = torch.stack([a for a in looked if a is not None]).numpy()
+            looked = [None if annotated is None else annotated[None] for _, annotated in self._fresh.values()]
+            annotated = joined(looked, [1] * len(looked), self.groups)
+            if annotated is not None:
+                arrays["annotated"] = annotated.numpy()
             self.store.offer(self._kept_as(index), arrays, {})
         self._known, self._fresh = {}, {}
 
@@ -63,8 +64,7 @@ class Labeller:
         positions = [int(i) for i in batch.index]
         if positions and all(i in self._known for i in positions):
             rows = [self._known[i] for i in positions]
-            looked = [annotated for _, annotated in rows]
-            annotated = None if any(a is None for a in looked) else torch.stack([a for a in looked if a is not None])
+            annotated = joined([None if a is None else a[None] for _, a in rows], [1] * len(rows), self.groups)
             return Segmentation(torch.stack([labels for labels, _ in rows]), self.vocabulary, annotated)
         seen = check_segmentation(self.plan.segmenter(batch), batch, self.vocabulary).resized(self.plan.grid)
         labels = seen.labels.cpu()
@@ -119,6 +119,18 @@ def draws_for(units: int, concepts: int) -> int:
     (3, 1)
     """
     return DRAWS if units * concepts <= 2**17 else 1
+
+
+def joined(parts: Sequence[torch.Tensor | None], counts: Sequence[int], groups: int) -> torch.Tensor | None:
+    """Which categories were looked for in several batches: bool (B, G); a batch without that was looked at for all.
+
+    >>> joined([None, torch.tensor([[True, False]])], [1, 1], 2).tolist()
+    [[True, True], [True, False]]
+    """
+    if all(part is None for part in parts):
+        return None
+    every = (torch.ones(count, groups, dtype=torch.bool) for count in counts)
+    return torch.cat([whole if part is None else part for part, whole in zip(parts, every, strict=True)])
 
 
 def _widened(labels: torch.Tensor, planes: int) -> torch.Tensor:

@@ -147,10 +147,11 @@ def exact_bracket(
     hazen: the threshold is the paper's, between two order statistics; the tails then hold one value more."""
     upper, drawn = tails.upper_values(), int(tails.drawn)
     threshold = hazen_threshold(upper, drawn, quantile) if hazen else tails.compute()
-    shares = np.geomspace((1 - quantile) * 0.8, max(1 - highest, 1e-9), count - 1)
+    last = min(max(1 - highest, 1e-9), 0.05 * (1 - quantile))
+    shares = np.geomspace((1 - quantile) * 0.8, last, count - 1)
     rank = np.minimum((shares * drawn).astype(np.int64), upper.shape[1] - 1)
     edges = torch.cat([threshold[:, None], upper[:, torch.from_numpy(rank)]], 1).cummax(1).values
-    return Bracket(edges, torch.full((len(edges),), -torch.inf), quantile)
+    return Bracket(with_atoms(edges), torch.full((len(edges),), -torch.inf), quantile)
 
 
 def hazen_threshold(upper: torch.Tensor, drawn: int, quantile: float) -> torch.Tensor:

@@ -51,10 +51,10 @@ class LayerReader:
 
     def __init__(
         self, plan: DissectionPlan, name: str, shape: tuple[int, ...], image_size: tuple[int, int],
-        geometry: Geometry | None,
+        geometry: Geometry | None, images: int,
     ):  # fmt: skip
         self.name, self.size, self.image_size = name, plan.grid, image_size
-        self.layout: Layout = layout_of(shape, image_size, plan.unit_axis, batch=shape[0], name=name)
+        self.layout: Layout = layout_of(shape, image_size, plan.unit_axis, batch=images, name=name)
         self.basis: Basis | None = as_basis(plan.basis.get(name), self.layout.units)
         self.rectified = plan.after_relu and self.basis is None  # a basis takes what is left of the ReLU
         self.relu_first = plan.after_relu and self.basis is not None
@@ -90,8 +90,10 @@ class LayerReader:
         values = (grid if units is None else grid[:, units]).float().contiguous()
         low, peak, wrong = self._lowest(values), values.amax((2, 3)), None  # NaN where a NaN is
         if not bool((peak + low).isfinite().all()):
+            finite = values.isfinite() | (values == -torch.inf)  # what stands for NaN is no activation of the unit
+            low = self._lowest(torch.where(finite, values, torch.inf)).clamp(min=-BEYOND)
             values, wrong = _cleaned(values)
-            low, peak = self._lowest(values), values.amax((2, 3))
+            peak = values.amax((2, 3))
         return Maps(values, peak.clamp(min=0) if self.rectified else peak, low, wrong)
 
     def _lowest(self, values: Tensor) -> Tensor:

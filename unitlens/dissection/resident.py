@@ -57,13 +57,15 @@ class Resident:
     def run(self, meter: Meter) -> dict[str, tuple[Bracket, LayerState]]:
         """One pass over the images: every layer's edges and counts."""
         counting, plan = self.counting, self.plan
-        pieces = mixed(len(plan.probe), plan.batch_size)
+        pieces, everything = mixed(len(plan.probe), plan.batch_size), range(len(plan.probe))
+        counting.labeller.open(everything)
         with Workers() as self.workers, forward(plan, plan.layers, counting.readers) as model:
             for batch in plan.probe.stream(pieces):
                 if len(batch):
                     self.seen.append(_Seen(batch.index.tolist(), counting.labeller.planes(counting.labeller(batch))))
                     model.run(model.inputs(batch), self._take)
                     meter.step(len(batch))
+            counting.labeller.close(everything)
             return {name: self._counted(name) for name in self.parts}
 
     def _take(self, name: str, reader: LayerReader, grid: Tensor) -> None:
@@ -118,8 +120,9 @@ class Resident:
         units, tails = len(bound), [tail for batch in part.tails for tail in batch]
         total = sum(len(tail[0]) for tail in tails)
         step = max(1, total // (SAMPLED * units))
-        unit = torch.cat([tail[0][::step].cpu() for tail in tails]).numpy()
-        value = torch.cat([tail[2][::step].cpu() for tail in tails]).numpy()
+        nothing = torch.zeros(0, dtype=torch.int32), torch.zeros(0)  # where no unit exceeds its bound
+        unit = torch.cat([nothing[0], *(tail[0][::step].cpu() for tail in tails)]).numpy()
+        value = torch.cat([nothing[1], *(tail[2][::step].cpu() for tail in tails)]).numpy()
         order = np.lexsort((value, unit))
         unit, value = unit[order], value[order]
         last = np.searchsorted(unit, np.arange(units), side="right")  # one past each unit's highest

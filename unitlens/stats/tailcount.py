@@ -12,7 +12,6 @@ from unitlens.stats.accumulator import Accumulator, at_least_one, positions
 from unitlens.stats.paircount import GroupNumbers, countable, group_numbers
 
 MAX_EDGES = 32  # bins are found by five halvings
-MAX_INT32 = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ class TailCount(Accumulator):
 
     units: U. concepts: C. groups: G. edges: float32 (U, J), ascending, at most 32. group_of_concept: (C,).
     draws: D. coarse: which of the edges bound the bins of the control, ascending.
-    States: bins int32 (U, J, C + 1), label 0 = none; area int64 (R.., ) as `tail` (U, J) and `area` (U, J, G);
+    States: bins int32 (U, J, C + 1), label 0 = none; tail int64 (U, J) and area int64 (U, J, G), in bins;
     chance int32 (D, U, Jc, C + 1); minimum float32 (U,); wrong int64 (U,), NaN and infinite activations.
     Raises OptionError, ShapeMismatch.
 
@@ -128,6 +127,7 @@ class TailCount(Accumulator):
         """
         self._follow(value.device)
         labels = labels.to(self.device)
+        unit, image, pixel, value = (part.to(self.device) for part in (unit, image, pixel, value))  # MPS: on the CPU
         levels = self.edges.shape[1]
         slot = self._bin(unit, value)  # unit x J + bin
         ones = torch.ones(len(slot) * labels.planes.shape[1], dtype=torch.int32, device=self.device)
