@@ -32,6 +32,10 @@ class Meter:
     def label(self, title: str) -> None:
         self.title = title
 
+    def more(self, count: int) -> None:
+        """So many more have turned out to be needed."""
+        self.total += count
+
     def line(self) -> str:
         """One line: title, share, rate, time left."""
         seconds = max(1e-9, time.perf_counter() - self.started)
@@ -60,6 +64,11 @@ class _TerminalMeter(Meter):
     def label(self, title: str) -> None:
         super().label(title)
         self.bar.set_description(title)
+
+    def more(self, count: int) -> None:
+        super().more(count)
+        self.bar.total = self.total
+        self.bar.refresh()
 
     def close(self) -> None:
         self.bar.close()

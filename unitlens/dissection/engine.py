@@ -233,6 +233,7 @@ class _Run:
         if not rows:
             return {}
         meter.label(f"Again, {sum(map(len, rows.values()))} units")
+        meter.more(2 * len(plan.probe))  # their tails exactly, and then the counts
         units = {name: torch.from_numpy(some) for name, some in rows.items()}
         edges = {name: tables[name].edges.shape[1] for name in units}
         brackets = self.bracketing.again(units, edges, meter)
