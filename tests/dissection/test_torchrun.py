@@ -1,6 +1,6 @@
 """`unitlens dissect` under torchrun (gloo, CPU): 1, 2 and 4 processes give the same bits; a killed one loses little.
 
-Each world has its own store. Of conv5_1 some units are measured again, in two more passes that are shared as well.
+Each world has its own store. Of conv5_1 some units are measured again, in one more pass that is shared as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from unitlens.dissection.pilot import pilot_index
 
 COUNT, SHARD, LAYERS = 320, 64, "conv3_2,conv5_1"
-ONCE = Counter([*pilot_index(COUNT), *(3 * list(range(COUNT)))])  # all that one process does
+ONCE = Counter([*pilot_index(COUNT), *(2 * list(range(COUNT)))])  # all that one process does
 
 
 def torchrun(world: int, *more: object) -> list[object]:

@@ -12,6 +12,7 @@ from unitlens.stats.accumulator import Accumulator, by_image
 from unitlens.stats.moments import Moments
 from unitlens.stats.paircount import LabelCount, PairCount
 from unitlens.stats.quantile import TailQuantile
+from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
 
 B, U, K, C, G, H, W = 13, 5, 2, 7, 3, 4, 6
@@ -34,6 +35,7 @@ def world() -> dict[str, torch.Tensor]:
     values = (torch.randn(B, U, H, W, generator=draw) * 4).round() / 4
     values[:, 3] = 0
     values[2, 1, 0, 0], values[5, 1, 1, 1], values[6, 2, 3, 5] = torch.nan, torch.inf, -torch.inf
+    values[9, 1, 2, 4] = torch.nan
     labels = torch.randint(0, C + 1, (B, K, H, W), generator=draw).short()
     return {"values": values, "labels": labels, "annotated": torch.rand(B, G, generator=draw) < 0.7}
 
@@ -62,6 +64,28 @@ def feed_pairs(acc, which):
     acc.update(DATA["values"][which], DATA["labels"][which], DATA["annotated"][which], thresholds=THRESHOLDS)
 
 
+EDGES = torch.tensor([-1.0, -0.5, 0.25, 0.25, 1.0]) + torch.arange(U + 1)[:, None] * 0.25  # some values lie on them
+DRAWS, COARSE = 2, torch.tensor([1, 3, 4])
+
+
+def feed_tails(acc, which):
+    """The values above the lowest edges, on each plane of labels; the control has those of the next two images."""
+    values = DATA["values"][which].flatten(2)
+    image, unit, pixel = (values > EDGES[:U, :1]).nonzero(as_tuple=True)
+    others = torch.cat([(which + 1 + draw) % B for draw in range(DRAWS)])
+    own, lent = (
+        LabelPlanes.of(DATA["labels"][i], DATA["annotated"][i], torch.tensor(GROUPS), G) for i in (which, others)
+    )
+    acc.update(unit.int(), image.int(), pixel.int(), values[image, unit, pixel], own, lent)
+    right = values.isfinite()
+    if len(which):
+        acc.note(values.where(right, torch.inf).amin((0, 2)), (~right).sum((0, 2)))
+
+
+def tails(units=U, lowest=0.0):
+    return TailCount(units, C, G, EDGES[:units] + lowest, GROUPS, DRAWS, COARSE)
+
+
 def sampled(units=U, quantile=0.9):
     return TailQuantile(units, quantile, B * H * W, memory_mb=0.0001)
 
@@ -88,6 +112,7 @@ CASES = {
         feed_pairs,
         lambda: PairCount(U, C, G, GROUPS[::-1]),
     ),
+    "tails": Case(tails, lambda: tails(U + 1), feed_tails, lambda: tails(lowest=0.5)),
 }
 
 
@@ -112,6 +137,7 @@ def fed(case: Case, *batches) -> Accumulator:
 def same(left: Accumulator, right: Accumulator) -> None:
     mine, theirs = left.compute(), right.compute()
     mine, theirs = (mine, theirs) if isinstance(mine, tuple) else ((mine,), (theirs,))
+    mine, theirs = (*mine, *left.state_dict().values()), (*theirs, *right.state_dict().values())
     for one, two in zip(mine, theirs, strict=True):
         rtol = 1e-12 if one.dtype == torch.float64 else 0
         torch.testing.assert_close(one, two, rtol=rtol, atol=1e-14, equal_nan=True)
@@ -163,6 +189,12 @@ def test_the_sampled_case_really_draws():
     acc = fed(CASES["sampled"], range(B))
     assert not acc.exact
     assert 0.3 < int(acc.drawn) / int(acc.count) < 0.8
+
+
+def test_the_tails_case_fills_every_table():
+    acc = fed(CASES["tails"], range(B))
+    assert all(bool(part.any()) for part in acc.state_dict().values())
+    assert acc.wrong.tolist() == [0, 3, 1, 0, 0]
 
 
 def test_compute_can_be_called_between_updates(case):
@@ -226,8 +258,9 @@ def test_a_state_of_the_wrong_size_raises_shape_mismatch():
 
 def test_counts_are_int64_and_sums_float64(case):
     for name, part in fed(case, range(B)).state_dict().items():
-        if name not in ("kept", "values", "maps"):
-            assert part.dtype in (torch.int64, torch.float64), name
+        small = name in ("bins", "chance")  # TailCount's tables, one per shard
+        if name not in ("kept", "values", "maps", "edges", "minimum"):
+            assert part.dtype in ((torch.int32,) if small else (torch.int64, torch.float64)), name
 
 
 def test_the_rules_max_and_cat_are_derived_too():

@@ -20,6 +20,7 @@ from unitlens.dissection.pilots import find_pilot
 from unitlens.dissection.plan import DissectionPlan
 from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.recipe import bracket_recipe, rows_digest
+from unitlens.dissection.workers import Workers
 from unitlens.errors import ProbeError
 from unitlens.progress import Meter
 from unitlens.stats.quantile import TailQuantile
@@ -170,25 +171,35 @@ class Bracketing:
 
     def _look(self, layers: Sequence[str], meter: Meter) -> dict[str, Measured]:
         """Brackets from the pilot."""
-        plan, tails = self.plan, dict[str, PilotTails]()
-        pixels = pilot_pixels(plan.cells, len(self.pilot))
+        plan, tails = self.plan, dict[str, list[tuple[slice, PilotTails]]]()
+        pixels = pilot_pixels(plan.cells, len(self.pilot)).to(plan.device)
 
         def use(name: str, reader: LayerReader, grid: torch.Tensor) -> None:
-            maps = reader.maps(grid)
             if name not in tails:
-                units = maps.values.shape[1]
-                edges = edge_count(units, len(self.labeller.vocabulary))
-                tails[name] = PilotTails(units, edges, plan.bracket, len(self.pilot), len(pixels))
-            tails[name].update(reader.sampled(maps, pixels.to(maps.values.device)), maps.peak, index)
+                edges = edge_count(grid.shape[1], len(self.labeller.vocabulary))
+                sizes = edges, plan.bracket, len(self.pilot), len(pixels)
+                slices = workers.slices(grid.shape[1], grid.device)
+                tails[name] = [(units, PilotTails(units.stop - units.start, *sizes)) for units in slices]
 
-        with forward(plan, layers, self.readers) as model:
+            @torch.inference_mode()
+            def look(part: tuple[slice, PilotTails]) -> None:
+                maps = list(reader.pieces(grid, part[0]))
+                sampled = torch.cat([reader.sampled(piece, pixels) for piece in maps])
+                part[1].update(sampled, torch.cat([piece.peak for piece in maps]), index)
+
+            workers.map(look, tails[name])
+
+        with Workers() as workers, forward(plan, layers, self.readers) as model:
             for batch in plan.probe.stream(self._pieces(self.pilot)):
                 if len(batch):
                     index = batch.index
                     model.run(model.inputs(batch), use)
-        if not tails:
-            raise ProbeError("probe: none of its images could be read")
-        return {name: self.measured(name, one.bracket(self.chosen_for, plan.top)) for name, one in tails.items()}
+            if not tails:
+                raise ProbeError("probe: none of its images could be read")
+            every = [one for parts in tails.values() for _, one in parts]
+            found = iter(workers.map(lambda one: one.bracket(self.chosen_for, plan.top), every))
+        joined = {name: Bracket.joined([next(found) for _ in parts]) for name, parts in tails.items()}
+        return {name: self.measured(name, one) for name, one in joined.items()}
 
     def _look_exactly(self, layers: Sequence[str], meter: Meter) -> dict[str, Measured]:
         """Brackets from all images: the first edge is the threshold itself."""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from unitlens.dissection.pilot import COARSE, Bracket
 from unitlens.dissection.plan import DissectionPlan
 from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.recipe import basis_recipe, bracket_digest
-from unitlens.dissection.shards import LABEL_ARRAYS, LAYER_ARRAYS, LabelState, LayerState, shard_ranges, unpack
+from unitlens.dissection.shards import LABEL_ARRAYS, LAYER_ARRAYS, LabelState, LayerState, Part, shard_ranges, unpack
 from unitlens.dissection.workers import Workers
 from unitlens.errors import AssetError
 from unitlens.progress import Meter
@@ -28,6 +29,7 @@ from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
 from unitlens.store import Store
 
+Key = tuple[str, str]
 WAIT = 0.2  # seconds between two looks at what another process is counting
 
 
@@ -45,10 +47,15 @@ class Task:
         """How many units."""
         return len(self.bracket.edges)
 
+    @cached_property
+    def digest(self) -> str:
+        """What stands for its edges and units in a recipe."""
+        return bracket_digest(self.bracket, self.units)
+
     @property
-    def name(self) -> str:
-        """The layer, and which of its units."""
-        return self.layer if self.units is None else f"{self.layer}:{self.units.tolist()}"
+    def key(self) -> Key:
+        """The layer, and what is counted of it."""
+        return self.layer, self.digest
 
     @property
     def coarse(self) -> torch.Tensor:
@@ -63,9 +70,7 @@ class _Open:
     span: range
     tasks: list[Task]
     claims: ExitStack
-    parts: dict[str, list[slice]] = field(default_factory=dict)  # the units of each thread
-    counts: dict[str, list[TailCount]] = field(default_factory=dict)
-    tops: dict[str, TopK] = field(default_factory=dict)
+    parts: dict[str, list[Part]] = field(default_factory=dict)
     labels: list[LabelPlanes] = field(default_factory=list)
     index: list[int] = field(default_factory=list)
 
@@ -85,8 +90,8 @@ class Counting:
         self.base = {**measuring, **labeller.recipe, "lent": pilot_digest}
         self.spans = shard_ranges(len(plan.probe))
         self._digests: dict[range, str] = {}
-        self._states: dict[tuple[str, range], LayerState | LabelState] = {}
-        self.workers = Workers(1)
+        self._spare: dict[Key, list[list[TailCount]]] = {}  # tables of finished shards, by task
+        self._states: dict[tuple[Key | None, range], LayerState | LabelState] = {}
         self._bases = {name: basis_recipe(plan, name) for name in plan.layers}
         self.workers = Workers(1)
         single = len(self.spans) == 1 and len(lender.positions) <= plan.batch_size
@@ -101,14 +106,14 @@ class Counting:
 
     def layer_state(self, task: Task, span: range) -> LayerState | None:
         """What a shard has counted for a task, None where it has not been."""
-        key = task.name, span
+        key = task.key, span
         if self.store is None or key in self._states:
             return self._states.get(key)  # type: ignore[return-value]
         return self.store.load(self.layer_recipe(task, span), lambda a, _: unpack(LayerState, a), LAYER_ARRAYS)
 
     def label_state(self, span: range) -> LabelState | None:
         """What a shard shows, None where it has not been counted."""
-        key = "", span
+        key = None, span
         if self.store is None or key in self._states:
             return self._states.get(key)  # type: ignore[return-value]
         return self.store.load(self.label_recipe(span), lambda a, _: unpack(LabelState, a), LABEL_ARRAYS)
@@ -117,7 +122,7 @@ class Counting:
         """The identity of a shard's counts."""
         return {
             **self.base, "kind": "shard", "layer": task.layer, "basis": self._bases[task.layer],
-            "images": self._digest(span), "bracket": bracket_digest(task.bracket, task.units), "top": self.plan.top,
+            "images": self._digest(span), "bracket": task.digest, "top": self.plan.top,
         }  # fmt: skip
 
     def label_recipe(self, span: range) -> dict[str, Any]:
@@ -133,7 +138,7 @@ class Counting:
         return self._digests[span]
 
     def _has(self, task: Task | None, span: range) -> bool:
-        key = (task.name if task else ""), span
+        key = (task.key if task else None), span
         if self.store is None:
             return key in self._states
         return key in self._states or self.store.hit(
@@ -169,14 +174,14 @@ class Counting:
 
     def hold(self, task: Task | None, span: range, state: LayerState | LabelState) -> None:
         """Takes a state that was counted otherwise, without storing it."""
-        self._states[task.name if task else "", span] = state
+        self._states[task.key if task else None, span] = state
 
     def _keep(self, task: Task | None, span: range, state: LayerState | LabelState) -> None:
         recipe = None
         if self.store is not None:
             recipe = self.layer_recipe(task, span) if task else self.label_recipe(span)
         if self.store is None or not self.store.offer(recipe or {}, state.arrays, {}):
-            self._states[task.name if task else "", span] = state
+            self._states[task.key if task else None, span] = state
 
     # ---- the pass --------------------------------------------------------------------------------------------
 
@@ -199,13 +204,14 @@ class Counting:
             model = hooks.enter_context(forward(self.plan, layers, self.readers)) if layers else None
             for batch in self.plan.probe.stream(self._pieces(tasks, spans, claims, queue, busy, told, meter), spans):
                 shard, last = queue.popleft()
-                if not shard.counts and not shard.labels:
+                if not shard.parts and not shard.labels:
                     self._begin(shard)
                 self._count(model, shard, batch)
                 meter.step(len(batch))
                 if last:
                     self._finish(shard)
             self.workers.finish()
+        self._spare = {}
         return busy
 
     def _pieces(
@@ -258,18 +264,17 @@ class Counting:
 
     def _begin(self, shard: _Open) -> None:
         self.labeller.open(shard.span)
-        group = self.labeller.group_of_concept
         for task in shard.tasks:
-            parts = shard.parts[task.layer] = self.workers.slices(task.count, self.plan.device)
-            shard.counts[task.layer] = [
-                TailCount(
-                    part.stop - part.start, len(group), self.labeller.groups, task.bracket.edges[part], group,
-                    task.draws, task.coarse,
-                )
-                for part in parts
-            ]  # fmt: skip
-            if task.units is None:
-                shard.tops[task.layer] = TopK(task.count, self.plan.top)
+            slices = self.workers.slices(task.count, self.plan.device)
+            spare = self._spare.get(task.key)
+            tables = spare.pop() if spare else [self.table(task, units) for units in slices]
+            tops = [None if task.units is not None else TopK(table.units, self.plan.top) for table in tables]
+            shard.parts[task.layer] = [Part(*part) for part in zip(slices, tables, tops, strict=True)]
+
+    def table(self, task: Task, units: slice) -> TailCount:
+        """An empty table for some of a task's units."""
+        group, edges = self.labeller.group_of_concept, task.bracket.edges[units]
+        return TailCount(len(edges), len(group), self.labeller.groups, edges, group, task.draws, task.coarse)
 
     def _count(self, model: Forward | None, shard: _Open, batch: Batch) -> None:
         if not len(batch):
@@ -294,21 +299,20 @@ class Counting:
         self, task: Task, shard: _Open, reader: LayerReader, grid: torch.Tensor, batch: Batch, labels: LabelPlanes,
         lent: LabelPlanes,
     ) -> None:  # fmt: skip
-        units = task.units
-
         @torch.inference_mode()
-        def count(part: int) -> torch.Tensor:
-            where = shard.parts[task.layer][part]
-            maps = reader.maps(grid, where if units is None else units[where].to(grid.device))
-            table = shard.counts[task.layer][part]
-            table.note(maps.low.amin(0), maps.wrong if units is None else None)
-            for tail in reader.tail(maps, task.bracket.edges[where, 0].to(grid.device)):
-                table.update(tail.unit, tail.image, tail.pixel, tail.value, labels, lent)
-            return maps.peak
+        def count(part: Part) -> None:
+            units = part.units if task.units is None else task.units[part.units].to(grid.device)
+            bound, peaks = task.bracket.edges[part.units, 0].to(grid.device), []
+            for maps in reader.pieces(grid, units):
+                part.table.note(maps.low.amin(0), maps.wrong if task.units is None else None)
+                tail = reader.tail(maps, bound)
+                part.table.update(tail.unit, tail.image, tail.pixel, tail.value, labels, lent)
+                peaks.append(maps.peak)
+            if part.top is not None:
+                floor = task.bracket.bound[part.units]
+                reader.keep_in(part.top, torch.cat(peaks), batch.index, grid[:, units], floor)
 
-        peak = torch.cat(self.workers.map(count, range(len(shard.parts[task.layer]))), 1)
-        if task.layer in shard.tops:
-            reader.keep_in(shard.tops[task.layer], peak, batch.index, grid, task.bracket.bound)
+        self.workers.map(count, shard.parts[task.layer])
 
     def _finish(self, shard: _Open) -> None:
         """Keeps what the shard has counted, in another thread while the next one is counted."""
@@ -317,9 +321,11 @@ class Counting:
 
     def _store(self, shard: _Open) -> None:
         for task in shard.tasks:
-            counts = shard.counts.pop(task.layer)
-            state = LayerState.of(counts, shard.tops.pop(task.layer, None), task.bracket.bound)
-            self._keep(task, shard.span, state)
+            parts = shard.parts.pop(task.layer)
+            self._keep(task, shard.span, LayerState.of(parts, task.bracket.bound))
+            for part in parts:
+                part.table.clear()
+            self._spare.setdefault(task.key, []).append([part.table for part in parts])
         if not self._has(None, shard.span):
             self._keep(None, shard.span, self.label_areas(shard.labels, shard.index))
         shard.claims.close()

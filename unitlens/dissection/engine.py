@@ -21,7 +21,7 @@ from unitlens.dissection.forward import forward
 from unitlens.dissection.labeller import Labeller
 from unitlens.dissection.layer import LayerDissection
 from unitlens.dissection.merging import Shown, Tops, merged_table, merged_tops, replaced
-from unitlens.dissection.pilot import SMALL
+from unitlens.dissection.pilot import SMALL, refined_bracket
 from unitlens.dissection.plan import DissectionPlan, make_plan
 from unitlens.dissection.reader import LayerReader, check_reference
 from unitlens.dissection.recipe import NOT_STORED, dissection_recipe, labels_recipe, measuring_recipe, unnamed_parts
@@ -30,6 +30,7 @@ from unitlens.dissection.result import Dissection
 from unitlens.dissection.tails import TailTable, unresolved
 from unitlens.errors import DataWarning, ProbeError
 from unitlens.progress import Meter, progress
+from unitlens.stats.topk import as_half
 from unitlens.store import Store, default_store
 
 HERE_LIMIT = 6e-4  # estimated rank error of a threshold at the quantile asked for; the true one is 1 to 3 times less
@@ -77,7 +78,8 @@ def dissect(
     probe: the images. segmenter: None (the truth if the probe set has one, else colour names), "truth", "colours",
         a Segmenter, or a list of them.
     quantile: 0.99 keeps the top 1 % of the pixels. min_iou: a unit is a detector from this best IoU on.
-    exact: thresholds at `quantile` as exact order statistics, by a second pass.
+    exact: thresholds at `quantile` as exact order statistics, by a second pass; where the tails of all layers take
+        more than 1 GB, from a sample of the pixels, with ranks off by less than 3e-4.
     convention: "reference" counts as the paper's code did: zeros beyond the activation's border, no receptive fields,
         Hazen's quantile, union over every pixel of every image, whatever it is annotated for [paper.md 2.4, 9]; to
         compare with published tables. With exact=True the IoU is theirs to 1e-6. (Their bar graph counts IoU > .04.)
@@ -162,7 +164,7 @@ class _Run:
             for task in tasks:
                 name, grid = task.layer, measured[task.layer].grid
                 tables[name], tops[name], wrong[name] = self.merged(counting, task, grid, shown, meter)
-            redone = {} if plan.exact else self.redo(counting, tables, shown, meter)
+            redone = {} if plan.exact else self.redo(counting, tables, tops, shown, meter)
             self.fetch_maps(tops, meter)
         layers = {}
         for task in tasks:
@@ -177,23 +179,25 @@ class _Run:
         }  # fmt: skip
         return Dissection(
             layers, self.labeller.vocabulary, shown.concept_area, shown.pixels, self.thumbnails(layers), plan.quantile,
-            plan.min_iou, self.recipe, notes, shown.total, shown.concept_images, shown.block_area, shown.block_pixels,
-            shown.block_total,
+            plan.min_iou, self.recipe, notes, shown.total, shown.concept_images, shown.block_area, shown.block_total,
         )  # fmt: skip
 
     def counted(self, counting: Counting, meter: Meter) -> dict[str, Measured]:
         """Every layer's bracket; their counts, and those of the labels, are then with `counting`."""
-        if len(counting.spans) == 1 and not self.plan.exact:
-            return self.at_once(counting, meter)
+        at_once = len(counting.spans) == 1 and not self.plan.exact and self.at_once(counting, meter)
+        if at_once:
+            return at_once
         measured = self.bracketing.find(self.plan.layers, meter)
         meter.label("Counting" if self.plan.exact else "Dissecting")
         counting.run([counting.task(name, one.bracket) for name, one in measured.items()], meter)
         return measured
 
-    def at_once(self, counting: Counting, meter: Meter) -> dict[str, Measured]:
-        """Measures a set of a single shard, whose tails fit in memory."""
+    def at_once(self, counting: Counting, meter: Meter) -> dict[str, Measured] | None:
+        """Measures a set of a single shard, whose tails fit in memory, or else None."""
         found, measured = Resident(counting), {}
         states = found.run(meter)
+        if states is None:
+            return None
         if not found.seen:
             raise ProbeError("probe: none of its images could be read")
         index = [i for seen in found.seen for i in seen.positions]
@@ -217,9 +221,38 @@ class _Run:
         return table, merged_tops(states, self.plan.top, grid), np.sum([state.wrong for state in states], axis=0)
 
     def redo(
-        self, counting: Counting, tables: dict[str, TailTable], shown: Shown, meter: Meter
+        self, counting: Counting, tables: dict[str, TailTable], tops: Mapping[str, Tops], shown: Shown, meter: Meter
     ) -> dict[str, np.ndarray]:
-        """Measures the units again that the pilot has misjudged: their tails exactly first, then the counts."""
+        """Measures the units again that the pilot has misjudged, alone, and puts them into the tables.
+
+        First with edges placed by what has been counted; for those that this does not resolve, from their exact tails.
+        Returns which units of which layers."""
+        plan, redone = self.plan, dict[str, np.ndarray]()
+        for exactly in (False, True):
+            rows = self.misjudged(counting, tables, shown)
+            if not rows:
+                break
+            meter.label(f"Again, {sum(map(len, rows.values()))} units")
+            meter.more((2 if exactly else 1) * len(plan.probe))
+            units = {name: torch.from_numpy(some) for name, some in rows.items()}
+            if exactly:
+                edges = {name: tables[name].edges.shape[1] for name in units}
+                brackets = self.bracketing.again(units, edges, meter)
+            else:
+                brackets = {
+                    name: refined_bracket(tables[name], some, tops[name].value[:, 0], plan.bracket, shown.total)
+                    for name, some in rows.items()
+                }
+            tasks = [counting.task(name, bracket, units[name]) for name, bracket in brackets.items()]
+            counting.run(tasks, meter)
+            for task in tasks:
+                again, _, _ = self.merged(counting, task, (1, 1), shown, meter)
+                tables[task.layer] = replaced(tables[task.layer], rows[task.layer], again)
+            redone |= {name: np.union1d(some, redone.get(name, some)) for name, some in rows.items()}
+        return redone
+
+    def misjudged(self, counting: Counting, tables: dict[str, TailTable], shown: Shown) -> dict[str, np.ndarray]:
+        """The units of each layer whose table cannot answer for the whole range of quantiles."""
         plan, rows = self.plan, {}
         for name, table in tables.items():
             here = (plan.quantile, plan.quantile)
@@ -230,18 +263,6 @@ class _Run:
                 wrong |= unresolved(table, shown.total, plan.bracket, RANK_LIMIT, MARGIN)
             if wrong.any():
                 rows[name] = np.flatnonzero(wrong)
-        if not rows:
-            return {}
-        meter.label(f"Again, {sum(map(len, rows.values()))} units")
-        meter.more(2 * len(plan.probe))  # their tails exactly, and then the counts
-        units = {name: torch.from_numpy(some) for name, some in rows.items()}
-        edges = {name: tables[name].edges.shape[1] for name in units}
-        brackets = self.bracketing.again(units, edges, meter)
-        tasks = [counting.task(name, bracket, units[name]) for name, bracket in brackets.items()]
-        counting.run(tasks, meter)
-        for task in tasks:
-            again, _, _ = self.merged(counting, task, (1, 1), shown, meter)
-            tables[task.layer] = replaced(tables[task.layer], rows[task.layer], again)
         return rows
 
     def fetch_maps(self, tops: dict[str, Tops], meter: Meter) -> None:
@@ -259,13 +280,14 @@ class _Run:
                 unit, slot = np.nonzero(top.missing & (top.index == position))
                 if len(unit):
                     kept = reader.keepsake(grid[row, torch.from_numpy(unit).to(grid.device)].float())
-                    top.maps[unit, slot] = kept.clamp(-65504, 65504).half().cpu().numpy()
+                    top.maps[unit, slot] = as_half(kept).cpu().numpy()
 
         meter.label("Maps of the top images")
         with forward(self.plan, list(missing), self.readers) as model:
             for batch in self.plan.probe.stream(pieces):
-                positions = batch.index.tolist()
-                model.run(model.inputs(batch), use)
+                if len(batch):
+                    positions = batch.index.tolist()
+                    model.run(model.inputs(batch), use)
 
     def thumbnails(self, layers: Mapping[str, LayerDissection]) -> dict[int, bytes]:
         """The top images of all units as JPEG, each once."""

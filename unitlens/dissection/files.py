@@ -18,7 +18,7 @@ TOPS: Sequence[str] = ("top_value", "top_index", "top_map", "nonfinite")
 COUNTS: Sequence[str] = ("threshold", "intersection", "activation_area")
 TAILS: Sequence[str] = ("edges", "tail", "above", "area", "minimum")
 BLOCKS: Sequence[str] = ("coarse", "pairs", "above", "tail", "area")
-SHOWN: Sequence[str] = ("concept_area", "pixels", "concept_images", "block_area", "block_pixels", "block_total")
+SHOWN: Sequence[str] = ("concept_area", "pixels", "concept_images", "block_area", "block_total")
 
 
 def packed(found: Dissection) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

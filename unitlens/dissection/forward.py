@@ -44,7 +44,7 @@ class Forward:
         def take(name: str, output: Tensor) -> None:
             self._hand_on(name, output, use)
 
-        half = self.plan.precision == "mixed" and inputs.is_cuda
+        half = self.plan.precision == "mixed"
         with torch.autocast(inputs.device.type, torch.float16, enabled=half):
             self.captured.run(inputs, take)
 

@@ -49,10 +49,11 @@ class Labeller:
     def close(self, index: Sequence[int]) -> None:
         """Keeps what has been segmented since `open`."""
         if self.store and self._fresh:
-            planes = max(labels.shape[0] for labels, _ in self._fresh.values())
-            rows = {position: _widened(labels, planes) for position, (labels, _) in self._fresh.items()}
+            every = {**self._known, **self._fresh}
+            planes = max(labels.shape[0] for labels, _ in every.values())
+            rows = {position: _widened(labels, planes) for position, (labels, _) in every.items()}
             arrays = {"index": np.array(list(rows)), "labels": torch.stack(list(rows.values())).numpy()}
-            looked = [None if annotated is None else annotated[None] for _, annotated in self._fresh.values()]
+            looked = [None if annotated is None else annotated[None] for _, annotated in every.values()]
             annotated = joined(looked, [1] * len(looked), self.groups)
             if annotated is not None:
                 arrays["annotated"] = annotated.numpy()
@@ -60,18 +61,18 @@ class Labeller:
         self._known, self._fresh = {}, {}
 
     def __call__(self, batch: Batch) -> Segmentation:
-        """What the batch shows on the grid: labels int16 (B, K, H, W), on the CPU."""
+        """What the batch shows on the grid: labels int16 (int32 for very many concepts) (B, K, H, W), on the CPU."""
         positions = [int(i) for i in batch.index]
         if positions and all(i in self._known for i in positions):
             rows = [self._known[i] for i in positions]
             annotated = joined([None if a is None else a[None] for _, a in rows], [1] * len(rows), self.groups)
             return Segmentation(torch.stack([labels for labels, _ in rows]), self.vocabulary, annotated)
         seen = check_segmentation(self.plan.segmenter(batch), batch, self.vocabulary).resized(self.plan.grid)
-        labels = seen.labels.cpu()
+        labels = seen.labels.cpu().to(torch.int16 if len(self.vocabulary) < 2**15 else torch.int32)
         annotated = None if seen.annotated is None else seen.annotated.cpu()
         if self.store:
             for row, i in enumerate(positions):
-                self._fresh[i] = labels[row].to(torch.int16), None if annotated is None else annotated[row]
+                self._fresh[i] = labels[row], None if annotated is None else annotated[row]
         return Segmentation(labels, self.vocabulary, annotated)
 
     def planes(self, seen: Segmentation) -> LabelPlanes:

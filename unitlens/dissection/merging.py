@@ -9,7 +9,7 @@ import numpy as np
 
 from unitlens.dissection.intervals import MIN_BLOCKS
 from unitlens.dissection.pilot import COARSE
-from unitlens.dissection.shards import LabelState, LayerState
+from unitlens.dissection.shards import LabelState, LayerState, unpacked_places
 from unitlens.dissection.tails import Blocks, TailTable
 
 BLOCK_BYTES = 2**21  # what the counts by block may take per layer; pairs of the lowest IoU are left out first
@@ -20,7 +20,7 @@ MAX_INT32 = 2**31 - 1
 class Shown:
     """What the probe set shows: concept_area, concept_images int64 (C,); pixels int64 (G,); total: all pixels of the
     grid in images that could be read; images: how many those are.
-    block_area int64 (Bl, C), block_pixels int64 (Bl, G), block_total int64 (Bl,): the same by shard.
+    block_area int64 (Bl, C), block_total int64 (Bl,): area and total by shard.
     lent_area int64 (D, C), lent_pixels int64 (D, G): of the labels lent to the control."""
 
     concept_area: np.ndarray
@@ -29,7 +29,6 @@ class Shown:
     total: int
     images: int
     block_area: np.ndarray
-    block_pixels: np.ndarray
     block_total: np.ndarray
     lent_area: np.ndarray
     lent_pixels: np.ndarray
@@ -42,7 +41,7 @@ class Shown:
         pixels = np.stack([state.pixels for state in states])
         return cls(
             area.sum(0), np.sum([state.concept_images for state in states], 0), pixels.sum(0), int(read.sum()) * cells,
-            int(read.sum()), area, pixels, read * cells,
+            int(read.sum()), area, read * cells,
             np.sum([state.lent_area for state in states], 0), np.sum([state.lent_pixels for state in states], 0),
         )  # fmt: skip
 
@@ -68,10 +67,10 @@ def merged_table(
     kind = np.int32 if shown.total <= MAX_INT32 else np.int64
     bins = np.zeros(units * levels * (concepts + 1), dtype=kind)
     for state in states:
-        bins[state.bins_at] += state.bins.astype(kind)  # every position once, so this adds
+        bins[unpacked_places(state.bins_where)] += state.bins.astype(kind)  # every place once, so this adds
     bins = bins.reshape(units, levels, concepts + 1)
-    tail = _above(np.sum([state.tail for state in states], 0))
-    area = _above(np.sum([state.area for state in states], 0))
+    tail = _above(np.asarray(np.sum([state.tail for state in states], 0, np.int64)))
+    area = _above(np.asarray(np.sum([state.area for state in states], 0, np.int64)))
     above = np.empty((units, levels, concepts), dtype=kind)
     running = np.zeros((units, concepts), dtype=kind)
     for level in reversed(range(levels)):
@@ -134,7 +133,7 @@ def replaced(table: TailTable, rows: np.ndarray, other: TailTable) -> TailTable:
 
 def _above(bins: np.ndarray) -> np.ndarray:
     """Counts in bins -> counts above edges, along axis 1."""
-    return np.ascontiguousarray(np.flip(np.flip(bins, 1).cumsum(1), 1))
+    return np.ascontiguousarray(np.flip(np.flip(bins, 1).cumsum(1, dtype=np.int64), 1))
 
 
 def _iou(both: np.ndarray, fires: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -164,20 +163,21 @@ def _blocks(table: TailTable, states: Sequence[LayerState], shown: Shown, catego
     concepts, levels = table.concepts, table.edges.shape[1]
     coarse = COARSE[levels]
     rough = len(coarse)
-    which = np.full(table.units * (concepts + 1), -1, dtype=np.int64)
+    which = np.full((table.units, concepts + 1), -1, dtype=np.int32)
     unit, concept = np.divmod(pairs, max(1, concepts))
-    which[unit * (concepts + 1) + concept + 1] = np.arange(len(pairs))
+    which[unit, concept + 1] = np.arange(len(pairs))
+    # For every place of the table, which count of `above` it belongs to; the last one takes what is not kept.
     coarse_of = np.searchsorted(coarse, np.arange(levels), side="right") - 1
+    target = np.where(which[:, None] < 0, -1, which[:, None] + (coarse_of * len(pairs))[:, None])
+    target[:, coarse_of < 0] = -1
+    target = target.reshape(-1)
     above = np.zeros((len(states), rough, len(pairs)), dtype=np.int64)
     tail = np.zeros((len(states), rough, table.units), dtype=np.int64)
     area = np.zeros((len(states), rough, table.units, table.area.shape[2]), dtype=np.int64)
     for block, state in enumerate(states):
-        at = state.bins_at.astype(np.int64)
-        row, label = np.divmod(at, concepts + 1)
-        level = coarse_of[row % levels]
-        pair = which[(row // levels) * (concepts + 1) + label]
-        some = (pair >= 0) & (level >= 0)
-        found = np.bincount(level[some] * len(pairs) + pair[some], state.bins[some], minlength=rough * len(pairs))
+        place = target[unpacked_places(state.bins_where)]
+        some = np.flatnonzero(place >= 0)
+        found = np.bincount(place[some], state.bins[some], minlength=rough * len(pairs))
         above[block] = _above(found.reshape(1, rough, -1)).astype(np.int64)[0]
         tail[block] = _above(state.tail)[:, list(coarse)].T
         area[block] = _above(state.area)[:, list(coarse)].transpose(1, 0, 2)
@@ -192,17 +192,17 @@ def _chance(
     """Best IoU of every unit with the labels of other images: float32 (D, Jc, U)."""
     units, concepts, coarse = table.units, table.concepts, COARSE[table.edges.shape[1]][1:]
     rough = len(coarse)
-    bins = np.zeros(draws * units * rough * (concepts + 1), dtype=np.int64)
+    bins = np.zeros(units * draws * rough * (concepts + 1), dtype=np.int64)
     for state in states:
-        bins[state.chance_at] += state.chance
-    by_draw = bins.reshape(draws, units, rough, concepts + 1)
+        bins[unpacked_places(state.chance_where)] += state.chance
+    by_draw = bins.reshape(units, draws, rough, concepts + 1)
     best = np.zeros((draws, rough, units), dtype=np.float32)
     # Where images are annotated for some categories only: the share of the lent pixels that were looked at.
     share = shown.lent_pixels / np.maximum(1, shown.total)
     for draw in range(draws):
         both = np.zeros((units, concepts), dtype=np.int64)
         for level in reversed(range(rough)):
-            both += by_draw[draw, :, level, 1:]
+            both += by_draw[:, draw, level, 1:]
             fires = table.tail[:, coarse[level]][:, None] * share[draw][category_index]
             best[draw, level] = _iou(both, fires, shown.lent_area[draw]).max(1, initial=0.0)
     return best

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from unitlens.dissection.tails import TailTable
 from unitlens.stats.quantile import TailQuantile
 
 EDGES = (32, 14)  # per unit; the smaller number where the table of a layer would take more than TABLE_BYTES
@@ -37,6 +38,11 @@ class Bracket:
     edges: torch.Tensor
     bound: torch.Tensor
     exact: float | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Bracket]) -> Bracket:
+        """The bracket of a layer from those of its units, part after part."""
+        return cls(torch.cat([part.edges for part in parts]), torch.cat([part.bound for part in parts]))
 
 
 def edge_count(units: int, concepts: int) -> int:
@@ -152,6 +158,35 @@ def exact_bracket(
     rank = np.minimum((shares * drawn).astype(np.int64), upper.shape[1] - 1)
     edges = torch.cat([threshold[:, None], upper[:, torch.from_numpy(rank)]], 1).cummax(1).values
     return Bracket(with_atoms(edges), torch.full((len(edges),), -torch.inf), quantile)
+
+
+def refined_bracket(
+    table: TailTable, rows: np.ndarray, peak: np.ndarray, bracket: tuple[float, float], total: int
+) -> Bracket:
+    """Edges for some units of a layer at even steps in the logarithm of the pixels above, by what has been counted.
+
+    rows: int64 (V,). peak: float32 (U,), each unit's highest activation. total: all pixels of a unit. Between two
+    counted edges the tail is taken as exponential; below the first it goes on as in the first three bins; above the
+    last, edges stand at even steps up to the peak.
+    """
+    place, log = table.edges[rows].astype(np.float64), np.log(np.maximum(table.tail[rows], 0.5))  # (V, J)
+    levels = place.shape[1]
+    wanted = np.log(np.geomspace(1.4 * (1 - bracket[0]), 0.7 * (1 - bracket[1]), levels) * total)  # (J,)
+    lower = np.clip((log[:, :, None] > wanted).sum(1) - 1, 0, levels - 2)  # (V, J)
+    low, high, here, there = (
+        np.take_along_axis(values, lower + step, 1) for values in (place, log) for step in (0, 1)
+    )
+    fall = here - there
+    found = low + np.divide(here - wanted, fall, out=np.zeros(fall.shape), where=fall > 0).clip(0, 1) * (high - low)
+    some = min(3, levels - 1)
+    slope = (place[:, [some]] - place[:, [0]]) / np.maximum(log[:, [0]] - log[:, [some]], 1e-3)
+    found = np.where(wanted > log[:, [0]], place[:, [0]] - slope * (wanted - log[:, [0]]), found)
+    beyond = wanted < log[:, [-1]]  # (V, J): the last so many edges
+    step = (beyond.cumsum(1) / np.maximum(beyond.sum(1, keepdims=True) - 1, 1)).clip(max=1)  # the last two: the peak
+    found = np.where(beyond, place[:, [-1]] + step * np.maximum(peak[rows][:, None] - place[:, [-1]], 0), found)
+    found = np.maximum(found, table.minimum[rows].astype(np.float64)[:, None]).astype(np.float32)
+    placed = torch.from_numpy(found).cummax(1).values
+    return Bracket(with_atoms(placed), torch.full((len(placed),), -torch.inf))
 
 
 def hazen_threshold(upper: torch.Tensor, drawn: int, quantile: float) -> torch.Tensor:

@@ -39,6 +39,7 @@ def find_pilot(probe: ProbeSet, store: Store | None, recipe: Mapping[str, Any]) 
     recipe: what the counts depend on besides the images. For every recipe and first 64 images the store lists the
     numbers of images that had a pilot of their own. The largest such number from a quarter of the images up, with the
     same images in its pilot, is taken. A set that is a single shard has always its own: nothing counted can be kept.
+    So the thresholds of a set that has grown may differ, within their stated error, from those of a set measured whole.
     """
     if store is None or len(probe) <= ONE_SHARD:
         return Pilot.of(probe, len(probe))

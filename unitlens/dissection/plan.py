@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from unitlens.data.probe import ProbeSet
+from unitlens.dissection.tails import BRACKET
 from unitlens.errors import LayerNotFound, OptionError, ProbeError
 from unitlens.models.capture import capture
 from unitlens.models.preprocess import Preprocess, as_preprocess
 from unitlens.segment.segmenter import Segmenter, as_segmenter
 
-BRACKET = (0.97, 0.999)  # the quantiles that one pass covers; wider when another one is asked for
 CONVENTIONS = ("default", "reference")
 PRECISIONS = ("full", "mixed")
 PIXELS_AT_A_TIME = 2**20  # of the images of one batch on a CPU: 64 images of 128 px, 16 of 224 px
@@ -88,15 +88,19 @@ def make_plan(
     size = _grid(grid, probe.size)
     return DissectionPlan(
         model, names, probe, as_segmenter(segmenter, probe), float(quantile), float(min_iou), bool(exact), convention,
-        bool(after_relu), call, unit_axis, _bases(basis, names), as_preprocess(preprocess), precision, size,
-        int(top), int(batch_size or _fitting(model, probe)),
+        bool(after_relu), call, unit_axis, _bases(basis, names), as_preprocess(preprocess),
+        precision if _on_gpu(model) else "full", size, int(top), int(batch_size or _fitting(model, probe)),
     )  # fmt: skip
+
+
+def _on_gpu(model: torch.nn.Module) -> bool:
+    parameter = next(model.parameters(), None)
+    return parameter is not None and parameter.is_cuda
 
 
 def _fitting(model: torch.nn.Module, probe: ProbeSet) -> int:
     """A batch that fits: the activations of one batch are what the engine holds in memory."""
-    parameter = next(model.parameters(), None)
-    room = PIXELS_AT_A_TIME * (4 if parameter is not None and parameter.is_cuda else 1)
+    room = PIXELS_AT_A_TIME * (4 if _on_gpu(model) else 1)
     count = max(1, room // (probe.size[0] * probe.size[1]))
     return min(64, 2 ** (count.bit_length() - 1))
 

@@ -18,19 +18,22 @@ from unitlens.models.tailpixels import TailPixels, quotient
 from unitlens.stats.topk import TopK
 
 BEYOND = 1e30  # stands for an infinite activation: finite, so that interpolation never makes NaN of it
-AT_A_TIME = 2**20  # cells looked at in one go on a CPU: what its cache holds
+AT_A_TIME = 2**20  # cells or pixels looked at in one go on a CPU: what its cache holds
+AT_A_TIME_GPU = 2**26
 LIVE = 0.7  # where fewer of the maps reach their bound, the others are left out first
 
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """Activations of one batch: values float32 (B, U, h, w), contiguous and finite; peak, low float32 (B, U), their
-    largest and smallest value; wrong int64 (U,), how many were NaN or infinite, or None."""
+    """Activations of some images: values float32 (B, U, h, w), contiguous and finite; peak, low float32 (B, U), their
+    largest and smallest value; wrong int64 (U,), how many were NaN or infinite, or None; first: which image of the
+    batch the first of them is."""
 
     values: Tensor
     peak: Tensor
     low: Tensor
     wrong: Tensor | None
+    first: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,17 @@ class LayerReader:
             return grid
         return self.basis(grid.float().clamp(min=0) if self.relu_first else grid)
 
-    def maps(self, grid: Tensor, units: slice | Tensor | None = None) -> Maps:
+    def pieces(self, grid: Tensor, units: slice | Tensor | None = None) -> Iterator[Maps]:
+        """`maps` of a few images after the other: what fits in the cache of a CPU core, and in memory it has in hand.
+
+        A layer's output may lie in memory with its units innermost (channels last), and is put in order here."""
+        some = grid if units is None else grid[:, units]
+        width = some.shape[1] * max(self.layout.grid[0] * self.layout.grid[1], self.size[0] * self.size[1])
+        step = max(1, (AT_A_TIME if grid.device.type == "cpu" else AT_A_TIME_GPU) // width)
+        for first in range(0, len(some), step):
+            yield self.maps(some[first : first + step], first=first)
+
+    def maps(self, grid: Tensor, units: slice | Tensor | None = None, first: int = 0) -> Maps:
         """The activations of some units, ready to be measured. units: a slice, positions int64 (V,), or None = all."""
         values = (grid if units is None else grid[:, units]).float().contiguous()
         low, peak, wrong = self._lowest(values), values.amax((2, 3)), None  # NaN where a NaN is
@@ -94,7 +107,7 @@ class LayerReader:
             low = self._lowest(torch.where(finite, values, torch.inf)).clamp(min=-BEYOND)
             values, wrong = _cleaned(values)
             peak = values.amax((2, 3))
-        return Maps(values, peak.clamp(min=0) if self.rectified else peak, low, wrong)
+        return Maps(values, peak.clamp(min=0) if self.rectified else peak, low, wrong, first)
 
     def _lowest(self, values: Tensor) -> Tensor:
         """Each map's smallest value: (B, U). After a ReLU it is enough to know that none is below 0."""
@@ -102,28 +115,22 @@ class LayerReader:
             return values.new_zeros(values.shape[:2])
         return values.amin((2, 3))  # with amax twice a pass, and still 5 times as quick as aminmax
 
-    def tail(self, maps: Maps, bound: Tensor) -> Iterator[Tail]:
-        """The pixels above each unit's bound, piece by piece. bound: float32 (U,), on the device of the maps."""
+    def tail(self, maps: Maps, bound: Tensor) -> Tail:
+        """The pixels above each unit's bound. bound: float32 (U,), on the device of the maps."""
         images, count = maps.peak.shape
-        flat = maps.values.flatten(0, 1)
-        bounds = bound.repeat(images)
+        flat, bounds = maps.values.flatten(0, 1), bound.repeat(images)
         # Towards a border of zeros a map of negative activations rises above all of its cells.
         highest = maps.peak.clamp(min=0) if self.zero_border else maps.peak
         live = highest.reshape(-1) > bounds
-        rows = live.nonzero().squeeze(1).int() if float(live.float().mean()) < LIVE else None
-        total = len(flat) if rows is None else len(rows)
-        cells = AT_A_TIME if flat.device.type == "cpu" else 2**26
-        step = max(1, cells // max(1, self.layout.grid[0] * self.layout.grid[1]))
-        for first in range(0, total, step):
-            if rows is None:
-                found = self.tails.find(flat[first : first + step], bounds[first : first + step])
-                row = found.row + first
-            else:
-                some = rows[first : first + step]
-                found = self.tails.find(flat.index_select(0, some), bounds.index_select(0, some))
-                row = some.index_select(0, found.row)
-            image = quotient(row, count)
-            yield Tail(row - image * count, image, found.pixel, found.value)
+        if float(live.float().mean()) < LIVE:
+            rows = live.nonzero().squeeze(1).int()
+            found = self.tails.find(flat.index_select(0, rows), bounds.index_select(0, rows))
+            row = rows.index_select(0, found.row)
+        else:
+            found = self.tails.find(flat, bounds)
+            row = found.row
+        image = quotient(row, count)
+        return Tail(row - image * count, image + maps.first, found.pixel, found.value)
 
     def sampled(self, maps: Maps, pixels: Tensor) -> Tensor:
         """The activations at some pixels: (B, U, S) float32, pixels int64 (S,)."""

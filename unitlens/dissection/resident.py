@@ -15,7 +15,7 @@ from unitlens.dissection.counting import Counting, Task
 from unitlens.dissection.forward import forward
 from unitlens.dissection.pilot import Bracket, edge_count, pilot_pixels, spread, with_atoms
 from unitlens.dissection.reader import LayerReader
-from unitlens.dissection.shards import LayerState
+from unitlens.dissection.shards import LayerState, Part
 from unitlens.dissection.workers import Workers
 from unitlens.models.tailpixels import quotient
 from unitlens.progress import Meter
@@ -23,6 +23,7 @@ from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
 
 SAMPLED = 512  # values per unit that its edges are placed by
+MEMORY_MB = 1024  # for the tails of all layers; a set that needs more is bracketed by a pilot, as larger ones are
 KEPT = 1.8  # of the first batch's pixels this many times the widest tail is kept: images differ
 
 
@@ -30,6 +31,8 @@ KEPT = 1.8  # of the first batch's pixels this many times the widest tail is kep
 class _Part:
     """Some units of a layer, those of one thread. tails: (unit, place, value) of every batch."""
 
+    units: slice
+    top: TopK
     bound: Tensor | None = None
     tails: list[list[tuple[Tensor, Tensor, Tensor]]] = field(default_factory=list)
     minimum: list[Tensor] = field(default_factory=list)
@@ -50,12 +53,11 @@ class Resident:
 
     def __init__(self, counting: Counting):
         self.counting, self.plan = counting, counting.plan
-        self.parts: dict[str, list[tuple[slice, _Part]]] = {}
-        self.tops: dict[str, TopK] = {}
+        self.parts: dict[str, list[_Part]] = {}
         self.seen: list[_Seen] = []
 
-    def run(self, meter: Meter) -> dict[str, tuple[Bracket, LayerState]]:
-        """One pass over the images: every layer's edges and counts."""
+    def run(self, meter: Meter) -> dict[str, tuple[Bracket, LayerState]] | None:
+        """One pass over the images: every layer's edges and counts. None where the tails do not fit in memory."""
         counting, plan = self.counting, self.plan
         pieces, everything = mixed(len(plan.probe), plan.batch_size), range(len(plan.probe))
         counting.labeller.open(everything)
@@ -64,6 +66,8 @@ class Resident:
                 if len(batch):
                     self.seen.append(_Seen(batch.index.tolist(), counting.labeller.planes(counting.labeller(batch))))
                     model.run(model.inputs(batch), self._take)
+                    if self._bytes() * len(plan.probe) / len(batch) > MEMORY_MB * 2**20 and len(self.seen) == 1:
+                        return None
                     meter.step(len(batch))
             counting.labeller.close(everything)
             return {name: self._counted(name) for name in self.parts}
@@ -71,27 +75,32 @@ class Resident:
     def _take(self, name: str, reader: LayerReader, grid: Tensor) -> None:
         if name not in self.parts:
             slices = self.workers.slices(grid.shape[1], grid.device)
-            self.parts[name] = [(where, _Part()) for where in slices]
-            self.tops[name] = TopK(grid.shape[1], self.plan.top)
+            self.parts[name] = [_Part(units, TopK(units.stop - units.start, self.plan.top)) for units in slices]
+        index = torch.tensor(self.seen[-1].positions)
 
         @torch.inference_mode()
-        def keep(number: int) -> Tensor:
-            where, part = self.parts[name][number]
-            maps = reader.maps(grid, where)
+        def keep(part: _Part) -> None:
             if part.bound is None:
                 pixels = pilot_pixels(self.plan.cells, 8 * len(grid)).to(grid.device)  # a rough bound is enough
-                part.bound = self._first_bound(reader.sampled(maps, pixels))
-            part.minimum.append(maps.low.amin(0).cpu())
-            part.highest.append(maps.peak.amax(0).cpu())
-            if maps.wrong is not None:
-                part.wrong = maps.wrong.cpu() + (0 if part.wrong is None else part.wrong)
-            found = reader.tail(maps, part.bound.to(grid.device))
-            part.tails.append([(t.unit, t.image * self.plan.cells + t.pixel, t.value) for t in found])
-            return maps.peak
+                part.bound = self._first_bound(reader.sampled(reader.maps(grid, part.units), pixels))
+            bound, tails, peaks = part.bound.to(grid.device), [], []
+            for maps in reader.pieces(grid, part.units):
+                part.minimum.append(maps.low.amin(0).cpu())
+                part.highest.append(maps.peak.amax(0).cpu())
+                if maps.wrong is not None:
+                    part.wrong = maps.wrong.cpu() + (0 if part.wrong is None else part.wrong)
+                found = reader.tail(maps, bound)
+                tails.append((found.unit, found.image * self.plan.cells + found.pixel, found.value))
+                peaks.append(maps.peak)
+            part.tails.append(tails)
+            reader.keep_in(part.top, torch.cat(peaks), index, grid[:, part.units])
 
-        peak = torch.cat(self.workers.map(keep, range(len(self.parts[name]))), 1)
-        index = torch.tensor(self.seen[-1].positions)
-        reader.keep_in(self.tops[name], peak, index, grid)
+        self.workers.map(keep, self.parts[name])
+
+    def _bytes(self) -> int:
+        """What is kept of the tails."""
+        tails = (tail for parts in self.parts.values() for part in parts for batch in part.tails for tail in batch)
+        return sum(values.nbytes for tail in tails for values in tail)
 
     def _first_bound(self, sampled: Tensor) -> Tensor:
         """A bound below the widest tail. sampled: (B, U, S) of the first batch."""
@@ -103,13 +112,14 @@ class Resident:
     def _counted(self, name: str) -> tuple[Bracket, LayerState]:
         """A layer's edges and its counts. Its tails are given up."""
         parts = self.parts[name]
-        units = parts[-1][0].stop
+        units = parts[-1].units.stop
         count = edge_count(units, len(self.counting.labeller.vocabulary))
-        edges = torch.cat(self.workers.map(lambda part: self._edges(part[1], count), parts))
+        edges = torch.cat(self.workers.map(lambda part: self._edges(part, count), parts))
         task = self.counting.task(name, Bracket(edges, torch.full((units,), -torch.inf)))
-        counts = self.workers.map(lambda part: self._count(*part, task), parts)
+        tables = self.workers.map(lambda part: self._count(part, task), parts)
         self.parts[name] = []
-        return task.bracket, LayerState.of(counts, self.tops.pop(name), task.bracket.bound)
+        counted = [Part(part.units, table, part.top) for part, table in zip(parts, tables, strict=True)]
+        return task.bracket, LayerState.of(counted, task.bracket.bound)
 
     def _edges(self, part: _Part, edges: int) -> Tensor:
         """Edges for the units of a part, about evenly in the logarithm of the pixels above them: float32 (U, J).
@@ -138,13 +148,8 @@ class Resident:
         placed[:, -1] = torch.maximum(bound, top)  # a unit that saturates does so at its highest value
         return with_atoms(placed.cummax(1).values)
 
-    def _count(self, where: slice, part: _Part, task: Task) -> TailCount:
-        labeller, lender = self.counting.labeller, self.counting.lender
-        group = labeller.group_of_concept
-        table = TailCount(
-            where.stop - where.start, len(group), labeller.groups, task.bracket.edges[where], group, task.draws,
-            task.coarse,
-        )  # fmt: skip
+    def _count(self, part: _Part, task: Task) -> TailCount:
+        table, lender = self.counting.table(task, part.units), self.counting.lender
         for seen, tails in zip(self.seen, part.tails, strict=True):
             lent = lender.lend(seen.positions, task.draws)
             for unit, place, value in tails:

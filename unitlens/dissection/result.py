@@ -45,7 +45,7 @@ class Dissection(Rich):
     quantile: the level; 0.99 keeps the top 1 % of all pixels. min_iou: a unit is a detector from this IoU on.
     recipe: everything the result depends on. notes: model's name, images counted and skipped, seconds, image size.
     total: pixels of the grid in all images. concept_images: int64 (C,), images that show each concept.
-    block_area int64 (Bl, C), block_pixels int64 (Bl, G), block_total int64 (Bl,): the same by block of images.
+    block_area int64 (Bl, C), block_total int64 (Bl,): area and total by block of images.
     """
 
     layers: Mapping[str, LayerDissection]
@@ -60,7 +60,6 @@ class Dissection(Rich):
     total: int = 0
     concept_images: np.ndarray | None = None
     block_area: np.ndarray | None = None
-    block_pixels: np.ndarray | None = None
     block_total: np.ndarray | None = None
 
     # ---- numbers --------------------------------------------------------------------------------------------
@@ -88,7 +87,9 @@ class Dissection(Rich):
     def at(self, quantile: float) -> Dissection:
         """The same counts read at another quantile, without the model: thresholds, IoU, labels, masks, intervals.
 
-        Raises OptionError outside the range that was counted (0.97 to 0.999 unless another quantile was asked for).
+        What convention="reference" counts is read at another quantile as here, with floor(n (1 - quantile)) pixels
+        above. Raises OptionError outside the range that was counted (0.97 to 0.999 unless another quantile was asked
+        for; from the quantile asked for up, where it is exact).
         """
         if quantile == self.quantile:
             return self

@@ -40,18 +40,29 @@ def shard_ranges(images: int) -> list[range]:
 
 
 @dataclass(frozen=True, eq=False)
+class Part:
+    """Some units of a layer in a shard that is being counted, those of one thread. top: None where no images are kept.
+    """
+
+    units: slice
+    table: TailCount
+    top: TopK | None
+
+
+@dataclass(frozen=True, eq=False)
 class LayerState:
     """What a shard has counted of one layer, without the zeros.
 
-    bins, chance: positions of the counts that are not 0 in the tables (U, J, C + 1) and (D, U, Jc, C + 1), and the
-    counts. tail int64 (U, J) and area int64 (U, J, G), in bins. minimum float32 (U,), wrong int64 (U,).
+    bins, chance: the counts that are not 0 in the tables (U, J, C + 1) and (U, D, Jc, C + 1), in the smallest integer
+    type; bins_where, chance_where: a bit for each place of the tables, whether it has one. tail (U, J) and area
+    (U, J, G), in bins, in the smallest integer type. minimum float32 (U,), wrong int64 (U,).
     top_value float32, top_index int64 (U, k). slots int64 (M,): which of the U k top images have their map here, and
     maps float16 (M, h, w).
     """
 
-    bins_at: np.ndarray
+    bins_where: np.ndarray
     bins: np.ndarray
-    chance_at: np.ndarray
+    chance_where: np.ndarray
     chance: np.ndarray
     tail: np.ndarray
     area: np.ndarray
@@ -63,26 +74,27 @@ class LayerState:
     maps: np.ndarray
 
     @classmethod
-    def of(cls, counts: Sequence[TailCount], top: TopK | None, bound: torch.Tensor) -> LayerState:
-        """The state of a shard that has been counted. counts: of the layer's units, part after part. bound: float32
-        (U,), maps of lower peaks are left out."""
-        bins_at, bins = _sparse([count.bins for count in counts], axis=0)
-        chance_at, chance = _sparse([count.chance for count in counts], axis=1)
+    def of(cls, parts: Sequence[Part], bound: torch.Tensor) -> LayerState:
+        """The state of a shard that has been counted. bound: float32 (U,), maps of lower peaks are left out."""
+        tables = [part.table for part in parts]
+        bins_where, bins = packed([table.bins for table in tables])
+        chance_where, chance = packed([table.chance.transpose(0, 1) for table in tables])
         tail, area, minimum, wrong = (
-            torch.cat([getattr(count, name).cpu() for count in counts]).numpy()
+            torch.cat([getattr(table, name).cpu() for table in tables]).numpy()
             for name in ("tail", "area", "minimum", "wrong")
         )
-        if top is None:
-            none = np.zeros((len(tail), 0))
-            tops = none.astype(np.float32), none.astype(np.int64)
-            slots, maps = np.zeros(0, np.int64), np.zeros((0, 1, 1), np.float16)
-        else:
-            value, index, kept = top.compute()
-            slot = ((value >= bound[:, None]) & (index >= 0)).flatten().nonzero().squeeze(1)
-            tops = value.numpy(), index.numpy()
-            slots = slot.numpy()
-            maps = kept.flatten(0, 1)[slot].numpy() if kept is not None else np.zeros((0, 1, 1), np.float16)
-        return cls(bins_at, bins, chance_at, chance, tail, area, minimum, wrong, *tops, slots, maps)
+        tail, area = smallest(tail), smallest(area)
+        tops = [part.top.compute() for part in parts if part.top is not None]
+        value, index = np.zeros((len(tail), 0), np.float32), np.zeros((len(tail), 0), np.int64)
+        slots, maps = np.zeros(0, np.int64), np.zeros((0, 1, 1), np.float16)
+        if tops:
+            value = torch.cat([top.values for top in tops]).numpy()
+            index = torch.cat([top.images for top in tops]).numpy()
+            slots = np.flatnonzero((value >= bound.numpy()[:, None]) & (index >= 0))
+            kept = [top.maps for top in tops if top.maps is not None]
+            if kept:
+                maps = torch.cat(kept).flatten(0, 1).numpy()[slots]
+        return cls(bins_where, bins, chance_where, chance, tail, area, minimum, wrong, value, index, slots, maps)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -122,22 +134,29 @@ def unpack(kind: type[State], arrays: Mapping[str, np.ndarray]) -> State:
     return kind(**{name: arrays[name] for name in kind.__dataclass_fields__})
 
 
-def _sparse(tables: Sequence[torch.Tensor], axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and values of what is not 0 in tables joined along their axis of units, in the smallest types."""
-    units = sum(table.shape[axis] for table in tables)
-    rest = int(np.prod(tables[0].shape[axis + 1 :]))
-    position = np.uint32 if tables[0].shape[:axis].numel() * units * rest <= np.iinfo(np.uint32).max else np.int64
-    places, found, first = [], [], 0
-    for table in tables:
-        flat = table.cpu().numpy().reshape(-1)
-        at = np.flatnonzero(flat)
-        found.append(flat[at])
-        if axis:
-            row, inner = np.divmod(at, table.shape[1] * rest)
-            at = row * (units * rest) + inner
-        places.append((at + first * rest).astype(position))
-        first += table.shape[axis]
-    values = np.concatenate(found)
-    largest = int(values.max()) if len(values) else 0
-    small = next(t for t in (np.uint8, np.uint16, np.int32) if largest <= np.iinfo(t).max)
-    return np.concatenate(places), values.astype(small)
+def packed(tables: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of tables joined along their first axis without the zeros: a bit for every place, and the other counts.
+
+    >>> where, counts = packed([torch.tensor([[0, 3]]), torch.tensor([[0, 0], [1, 0]])])
+    >>> where.tolist(), counts.tolist(), unpacked_places(where).tolist()
+    ([72], [3, 1], [1, 4])
+    """
+    flat = [table.cpu().numpy().reshape(-1) for table in tables]
+    marks = [part != 0 for part in flat]
+    counts = np.concatenate([part[np.flatnonzero(mark)] for part, mark in zip(flat, marks, strict=True)])
+    return np.packbits(np.concatenate(marks)), smallest(counts)
+
+
+def unpacked_places(where: np.ndarray) -> np.ndarray:
+    """The places whose bit is set, ascending: int64 (n,)."""
+    return np.flatnonzero(np.unpackbits(where).view(bool))
+
+
+def smallest(counts: np.ndarray) -> np.ndarray:
+    """Counts of 0 or more in the smallest integer type that holds them.
+
+    >>> smallest(np.array([3, 400])).dtype.name
+    'uint16'
+    """
+    largest = int(counts.max(initial=0))
+    return counts.astype(next(t for t in (np.uint8, np.uint16, np.int32, np.int64) if largest <= np.iinfo(t).max))

@@ -32,7 +32,7 @@ class Workers:
         if self.count > 1:
             threads = torch.get_num_threads()
             started = Barrier(self.count)
-            self._pool = ThreadPoolExecutor(self.count, "unitlens-count", torch.set_num_threads, (1,))
+            self._pool = ThreadPoolExecutor(self.count, "unitlens-count", _one_core)
             list(self._pool.map(lambda _: started.wait(), range(self.count)))  # every thread is there
             torch.set_num_threads(threads)  # what a worker sets for itself is what later threads would begin with
         return self
@@ -68,3 +68,8 @@ class Workers:
         while self._late:
             self._late.pop().result()
 
+
+def _one_core() -> None:
+    """Makes torch use one core in this thread. Asked first: a thread's first question sets the number once more."""
+    torch.get_num_threads()
+    torch.set_num_threads(1)

@@ -57,9 +57,9 @@ class TailPixels:
         rows, columns = places_on_grid(grid, size, geometry, image_size, zero_border=zero_border)
         self.rows, self.columns = _Axis(rows, h), _Axis(columns, w)
         self.same = grid == size and geometry is None and not zero_border
-        self.dense = self.same or 2 * h * w > size[0] * size[1]
+        self.dense = self.same or h * w > size[0] * size[1]
         if not self.dense:
-            self._lay_out(h, w)
+            self._lay_out()
 
     def find(self, maps: Tensor, bound: Tensor) -> Found:
         """The pixels above their map's bound.
@@ -100,7 +100,7 @@ class TailPixels:
 
     def _among_all(self, maps: Tensor, bound: Tensor) -> Found:
         values = maps if self.same else self._interpolated_all(maps)
-        values = values.reshape(len(maps), -1)  # (N, H W)
+        values = values.flatten(1)  # (N, H W)
         place = places(values > bound[:, None])
         row = quotient(place, values.shape[1])
         return Found(row, place - row * values.shape[1], values.reshape(-1).index_select(0, place))
@@ -110,46 +110,47 @@ class TailPixels:
 
     def _among_quads(self, maps: Tensor, bound: Tensor) -> Found:
         """Quad (y, x) of a map has the corners (y, x), (y, x+1), (y+1, x), (y+1, x+1)."""
-        h, w = self.cells
         self._follow(maps.device)
+        maps = _extended(maps, self.rows.extra, self.columns.extra)
+        h, w = maps.shape[1:]
         widest = maps.clone()
-        torch.maximum(widest[:, :, :-1], maps[:, :, 1:], out=widest[:, :, :-1])
+        torch.maximum(maps[:, :, :-1], maps[:, :, 1:], out=widest[:, :, :-1])
         highest = widest.clone()
         torch.maximum(widest[:, :-1], widest[:, 1:], out=highest[:, :-1])
-        quad = places(highest.view(len(maps), -1) > bound[:, None])
+        quad = places(highest.flatten(1) > bound[:, None])
         row = quotient(quad, h * w)
         cell = quad - row * (h * w)
-        values = self._interpolated(maps.reshape(-1), quad, cell)  # (n, my mx)
-        slots = values.shape[1]
-        exceeds = values > bound.index_select(0, row)[:, None]
+        values = self._interpolated(maps.reshape(-1), quad, cell)  # (my mx, n), n quads innermost: long loops
+        exceeds = values > bound.index_select(0, row)
         if self.padded:
-            exceeds &= self.pixel_of.index_select(0, cell) >= 0
+            exceeds &= self.pixel_of.index_select(1, cell) >= 0
         place = places(exceeds)
-        which = quotient(place, slots)
-        slot = cell.index_select(0, which) * slots + (place - which * slots)
-        pixel = self.pixel_of.view(-1).index_select(0, slot)
+        slot = quotient(place, max(1, len(quad)))
+        which = place - slot * len(quad)
+        pixel = self.pixel_of.view(-1).index_select(0, slot * (h * w) + cell.index_select(0, which))
         return Found(row.index_select(0, which), pixel, values.view(-1).index_select(0, place))
 
     def _interpolated(self, flat: Tensor, quad: Tensor, cell: Tensor) -> Tensor:
-        """All the pixels of some quads: columns first, then rows, as `upsample` does."""
+        """All the pixels of n quads, (my mx, n): columns first, then rows, as `upsample` does."""
         right, below = self.right.index_select(0, cell), quad + self.down.index_select(0, cell)
         at = (quad, quad + right, below, below + right)
-        a, b, c, d = (self._rectify(flat.index_select(0, i))[:, None] for i in at)
-        weight = self.weight_x.index_select(0, cell)  # (n, mx)
+        a, b, c, d = (self._rectify(flat.index_select(0, i)) for i in at)
+        weight = self.weight_x.index_select(1, cell)  # (mx, n)
         top, bottom = torch.lerp(a, b, weight), torch.lerp(c, d, weight)
-        share = self.weight_y.index_select(0, cell)  # (n, my)
-        return torch.lerp(top[:, None], bottom[:, None], share[:, :, None]).flatten(1)
+        share = self.weight_y.index_select(1, cell)  # (my, n)
+        return torch.lerp(top, bottom, share[:, None]).flatten(0, 1)
 
-    def _lay_out(self, h: int, w: int) -> None:
+    def _lay_out(self) -> None:
         """Tables over the cells: the pixels of each quad, their weights, and where its other corners are."""
+        h, w = self.cells[0] + self.rows.extra, self.cells[1] + self.columns.extra
         row_pixels, row_weights = self.rows.by_cell()
         column_pixels, column_weights = self.columns.by_cell()
         y, x = row_pixels[:, None, :, None], column_pixels[None, :, None, :]
         pixel = np.where((y >= 0) & (x >= 0), y * self.size[1] + x, -1).reshape(h * w, -1)
         self.padded = bool((pixel < 0).any())
-        self.pixel_of = torch.from_numpy(pixel.astype(np.int32))  # (h w, my mx)
-        self.weight_y = torch.from_numpy(np.repeat(row_weights, w, axis=0))  # (h w, my)
-        self.weight_x = torch.from_numpy(np.tile(column_weights, (h, 1)))  # (h w, mx)
+        self.pixel_of = _by_slot(pixel.astype(np.int32))  # (my mx, h w)
+        self.weight_y = _by_slot(np.repeat(row_weights, w, axis=0))  # (my, h w)
+        self.weight_x = _by_slot(np.tile(column_weights, (h, 1)))  # (mx, h w)
         at_y, at_x = np.divmod(np.arange(h * w), w)
         self.right = torch.from_numpy((at_x < w - 1).astype(np.int32))
         self.down = torch.from_numpy(((at_y < h - 1) * w).astype(np.int32))
@@ -168,6 +169,11 @@ class _Axis:
         low = places.floor()
         self.lines = low.long(), (low.long() + 1).clamp(max=cells - 1), (places - low).float()
         self.slices = _regular(*self.lines)
+        # Pixels before the first cell read that cell alone. They are given one of their own, a copy of it, where the
+        # first has more pixels than others because of them: as many slots are laid out for all cells.
+        apart = self.lines[0] + (places > 0)
+        fewer = int(apart.bincount().max()) < int(self.lines[0].bincount().max())
+        self.extra, self._cell = (1, apart) if fewer else (0, self.lines[0])
 
     def along(self, axis: int, values: Tensor, rectified: bool) -> Tensor:
         """values (N, h, w) with this axis interpolated. rectified: of max(values, 0)."""
@@ -185,14 +191,31 @@ class _Axis:
 
     def by_cell(self) -> tuple[np.ndarray, np.ndarray]:
         """The pixels that read from each cell, int64 (cells, m) with -1 where there are fewer, and their weights."""
-        low, weight = self.lines[0].numpy(), self.lines[2].numpy()
-        count = np.bincount(low, minlength=self.cells)
+        low, weight, cells = self._cell.numpy(), self.lines[2].numpy(), self.cells + self.extra
+        count = np.bincount(low, minlength=cells)
         start = np.cumsum(count) - count
         slot = np.arange(len(low)) - start[low]  # places ascend, so the pixels of a cell are neighbours
-        pixels = np.full((self.cells, int(count.max())), -1)
+        pixels = np.full((cells, int(count.max())), -1)
         weights = np.zeros(pixels.shape, dtype=np.float32)
         pixels[low, slot], weights[low, slot] = np.arange(len(low)), weight
         return pixels, weights
+
+
+def _extended(maps: Tensor, rows: int, columns: int) -> Tensor:
+    """Maps (N, h, w) with copies of the first row and the first column before it: rows, columns 0 or 1 of them."""
+    if not rows and not columns:
+        return maps
+    whole = maps.new_empty(len(maps), maps.shape[1] + rows, maps.shape[2] + columns)
+    whole[:, rows:, columns:] = maps
+    if rows:
+        whole[:, 0, columns:] = maps[:, 0]
+    if columns:
+        whole[:, :, 0] = whole[:, :, 1]
+    return whole
+
+
+def _by_slot(table: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(table.T))
 
 
 def _regular(low: Tensor, high: Tensor, weight: Tensor) -> tuple[slice, slice, float] | None:

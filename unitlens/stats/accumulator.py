@@ -30,7 +30,8 @@ class Accumulator(ABC):
     that name it. `merge`, `state_dict` and `load` follow from that.
 
     Laws, held by tests/stats/test_laws.py: order and batch split do not matter; merge = all at once; merging an empty
-    one changes nothing; `load(state_dict())` gives the same statistic back. Counts are int64, sums float64.
+    one changes nothing; `load(state_dict())` gives the same statistic back. Counts are int64
+    (int32 in large tables), sums float64.
     Updates run in inference mode and keep no graph; results are fresh tensors, free to change.
     States live on the CUDA device of the values, otherwise on the CPU (MPS has no float64).
 

@@ -235,6 +235,8 @@ def countable(
         raise ShapeMismatch(f"labels: expected whole numbers (images, planes, pixels), got {got}")
     planes = labels.detach().flatten(2)
     concepts = len(group_of_concept)
+    if torch.iinfo(planes.dtype).max < concepts:  # compared as such, the number of concepts would wrap around
+        planes = planes.int()
     wrong = (planes < 0) | (planes > concepts)
     if bool(wrong.any()):
         image, plane, pixel = (int(part) for part in wrong.nonzero()[0])

@@ -11,6 +11,7 @@ from unitlens.errors import RecipeMismatch, ShapeMismatch
 from unitlens.stats.accumulator import Accumulator, at_least_one
 
 NONE = torch.iinfo(torch.int64).max  # sorts after every image; shown as -1
+AT_A_TIME = 2**20  # cells of maps that are fetched in one go: memory in hand is reused
 HALF_MAX = torch.finfo(torch.float16).max
 
 
@@ -54,6 +55,7 @@ class TopK(Accumulator):
         self.values = torch.full((self.units, self.k), -torch.inf)
         self.index = torch.full((self.units, self.k), NONE)
         self.maps = torch.zeros(self.units, self.k, 0, 0, dtype=torch.float16)  # (0, 0): no maps are carried
+        self._loaded()
 
     @torch.inference_mode()
     def update(
@@ -93,7 +95,7 @@ class TopK(Accumulator):
     def compute(self) -> Top:
         """The winners so far; see Top."""
         images = torch.where(self.index == NONE, -1, self.index)
-        return Top(self.values.clone(), images, self.maps.clone() if self.maps.shape[2] else None)
+        return Top(self.values.clone(), images, self._in_order() if self.maps.shape[2] else None)
 
     def _rank(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Positions of the k best in each row (L, N) -> (L, k): by value descending, then by index ascending."""
@@ -113,21 +115,37 @@ class TopK(Accumulator):
         keep: Callable[[torch.Tensor], torch.Tensor] | None,
         floor: torch.Tensor | None,
     ) -> None:
-        """Move the kept maps to their new places, and fetch only those of the images that came in."""
+        """Put the maps of the images that came in where those of the images that went out are; the others stay."""
         new = order >= self.k
-        if bool(new.all()) and len(live) == self.units:  # the first batch: nothing moves
-            moved = torch.zeros(*order.shape, *self.maps.shape[2:], dtype=torch.float16)
-        else:
-            moved = self.maps[live[:, None], order.clamp(max=self.k - 1)]  # (L, k, h, w); newcomers overwritten next
-            moved[new] = 0
-        if floor is not None:
-            new = new & (self.values[live] >= floor[live, None])
-        row, place = new.nonzero(as_tuple=True)
-        if len(row):
-            image = order[row, place] - self.k
-            fresh = maps[image.to(maps.device), live[row].to(maps.device)]  # (N, h, w)
-            moved[row, place] = as_half(keep(fresh) if keep else fresh).cpu()
-        self.maps[live] = moved
+        stays = torch.where(new, self.k, self._slot[live].gather(1, order.clamp(max=self.k - 1)))
+        taken = torch.zeros(len(live), self.k + 1, dtype=torch.bool).scatter_(1, stays, True)[:, : self.k]
+        free = taken.int().argsort(dim=1, stable=True)  # the free slots first
+        slot = torch.where(new, free.gather(1, (new.cumsum(1) - 1).clamp(min=0)), stays)
+        self._slot[live] = slot
+        wanted = new if floor is None else new & (self.values[live] >= floor[live, None])
+        row, place = (new & ~wanted & self._filled[live].gather(1, slot)).nonzero(as_tuple=True)
+        self.maps[live[row], slot[row, place]] = 0
+        row, place = wanted.nonzero(as_tuple=True)
+        image, unit, at = order[row, place] - self.k, live[row], slot[row, place]
+        self._filled[unit, at] = True
+        step = max(1, AT_A_TIME // max(1, maps.shape[2] * maps.shape[3]))
+        for first in range(0, len(row), step):
+            some = slice(first, first + step)
+            fresh = maps[image[some].to(maps.device), unit[some].to(maps.device)]  # (n, h, w)
+            self.maps[unit[some], at[some]] = as_half(keep(fresh) if keep else fresh).cpu()
+
+    def _in_order(self) -> torch.Tensor:
+        return self.maps[torch.arange(self.units)[:, None], self._slot]
+
+    def _settle(self) -> None:
+        if self.maps.shape[2]:
+            self.maps = self._in_order()
+        self._loaded()
+
+    def _loaded(self) -> None:
+        # Which slot of `maps` holds the map of each winner, and which slots may hold something else than zeros.
+        self._slot = torch.arange(self.k).expand(self.units, -1).clone()
+        self._filled = torch.full((self.units, self.k), bool(int(self.count)))
 
     def _merge_top(self, other: TopK) -> None:
         if int(other.count) == 0:
