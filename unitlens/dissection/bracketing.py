@@ -177,7 +177,7 @@ class Bracketing:
         def use(name: str, reader: LayerReader, grid: torch.Tensor) -> None:
             if name not in tails:
                 edges = edge_count(grid.shape[1], len(self.labeller.vocabulary))
-                sizes = edges, plan.bracket, len(self.pilot), len(pixels)
+                sizes = edges, plan.bracket, plan.quantile, len(self.pilot), len(pixels)
                 slices = workers.slices(grid.shape[1], grid.device)
                 tails[name] = [(units, PilotTails(units.stop - units.start, *sizes)) for units in slices]
 
@@ -185,14 +185,13 @@ class Bracketing:
             def look(part: tuple[slice, PilotTails]) -> None:
                 maps = list(reader.pieces(grid, part[0]))
                 sampled = torch.cat([reader.sampled(piece, pixels) for piece in maps])
-                part[1].update(sampled, torch.cat([piece.peak for piece in maps]), index)
+                part[1].update(sampled, torch.cat([piece.peak for piece in maps]))
 
             workers.map(look, tails[name])
 
         with Workers() as workers, forward(plan, layers, self.readers) as model:
             for batch in plan.probe.stream(self._pieces(self.pilot)):
                 if len(batch):
-                    index = batch.index
                     model.run(model.inputs(batch), use)
             if not tails:
                 raise ProbeError("probe: none of its images could be read")

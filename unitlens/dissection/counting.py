@@ -210,7 +210,6 @@ class Counting:
                 meter.step(len(batch))
                 if last:
                     self._finish(shard)
-            self.workers.finish()
         self._spare = {}
         return busy
 
@@ -315,20 +314,19 @@ class Counting:
         self.workers.map(count, shard.parts[task.layer])
 
     def _finish(self, shard: _Open) -> None:
-        """Keeps what the shard has counted, in another thread while the next one is counted."""
+        """Keeps what the shard has counted. The model waits: what runs beside it slows it by more than that."""
         self.labeller.close(shard.span)
-        self.workers.later(lambda: self._store(shard))
-
-    def _store(self, shard: _Open) -> None:
-        for task in shard.tasks:
-            parts = shard.parts.pop(task.layer)
-            self._keep(task, shard.span, LayerState.of(parts, task.bracket.bound))
-            for part in parts:
-                part.table.clear()
-            self._spare.setdefault(task.key, []).append([part.table for part in parts])
+        self.workers.map(lambda task: self._store(task, shard), shard.tasks)
         if not self._has(None, shard.span):
             self._keep(None, shard.span, self.label_areas(shard.labels, shard.index))
         shard.claims.close()
+
+    def _store(self, task: Task, shard: _Open) -> None:
+        parts = shard.parts.pop(task.layer)
+        self._keep(task, shard.span, LayerState.of(parts, task.bracket.bound))
+        for part in parts:
+            part.table.clear()
+        self._spare.setdefault(task.key, []).append([part.table for part in parts])
 
     def label_areas(self, seen: Sequence[LabelPlanes], index: Sequence[int]) -> LabelState:
         """The areas of the labels of some batches, and of those lent to their images."""

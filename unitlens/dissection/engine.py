@@ -7,7 +7,7 @@ import io
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from unitlens.dissection.reader import LayerReader, check_reference
 from unitlens.dissection.recipe import NOT_STORED, dissection_recipe, labels_recipe, measuring_recipe, unnamed_parts
 from unitlens.dissection.resident import Resident
 from unitlens.dissection.result import Dissection
+from unitlens.dissection.shards import LayerState
 from unitlens.dissection.tails import TailTable, unresolved
 from unitlens.errors import DataWarning, ProbeError
 from unitlens.progress import Meter, progress
@@ -160,10 +161,8 @@ class _Run:
             shown = Shown.of(counting.label_states(meter), plan.cells)
             if not shown.images:
                 raise ProbeError("probe: none of its images could be read")
-            tables, tops, wrong = {}, {}, {}
-            for task in tasks:
-                name, grid = task.layer, measured[task.layer].grid
-                tables[name], tops[name], wrong[name] = self.merged(counting, task, grid, shown, meter)
+            grids = [measured[task.layer].grid for task in tasks]
+            tables, tops, wrong = self.merged(counting, tasks, grids, shown, meter)
             redone = {} if plan.exact else self.redo(counting, tables, tops, shown, meter)
             self.fetch_maps(tops, meter)
         layers = {}
@@ -210,15 +209,26 @@ class _Run:
         return measured
 
     def merged(
-        self, counting: Counting, task: Task, grid: tuple[int, int], shown: Shown, meter: Meter
-    ) -> tuple[TailTable, Tops, np.ndarray]:
-        """The table and the top images of a layer, and each unit's NaN and infinite activations, int64 (U,).
+        self, counting: Counting, tasks: Sequence[Task], grids: Sequence[tuple[int, int]], shown: Shown, meter: Meter
+    ) -> tuple[dict[str, TailTable], dict[str, Tops], dict[str, np.ndarray]]:
+        """By layer: its table, its top images, and each unit's NaN and infinite activations, int64 (U,).
 
-        grid: of the maps that are kept."""
-        states = counting.layer_states(task, meter)
-        index, bracket = self.labeller.vocabulary.category_index, task.bracket
-        table = merged_table(states, bracket.edges.numpy(), shown, index, task.draws, bracket.exact)
-        return table, merged_tops(states, self.plan.top, grid), np.sum([state.wrong for state in states], axis=0)
+        grids: of the maps that are kept. Two layers are merged at a time: the states of all shards are in memory."""
+        index, top = self.labeller.vocabulary.category_index, self.plan.top
+
+        def merge(task: Task, grid: tuple[int, int], states: list[LayerState]) -> tuple[TailTable, Tops, np.ndarray]:
+            table = merged_table(states, task.bracket.edges.numpy(), shown, index, task.draws, task.bracket.exact)
+            return table, merged_tops(states, top, grid), np.sum([state.wrong for state in states], axis=0)
+
+        begun: list[Future[tuple[TailTable, Tops, np.ndarray]]] = []
+        with ThreadPoolExecutor(2) as pool:
+            for task, grid in zip(tasks, grids, strict=True):
+                if len(begun) >= 2:
+                    begun[-2].result()
+                begun.append(pool.submit(merge, task, grid, counting.layer_states(task, meter)))
+        found = {task.layer: one.result() for task, one in zip(tasks, begun, strict=True)}
+        tables, tops = {name: one[0] for name, one in found.items()}, {name: one[1] for name, one in found.items()}
+        return tables, tops, {name: one[2] for name, one in found.items()}
 
     def redo(
         self, counting: Counting, tables: dict[str, TailTable], tops: Mapping[str, Tops], shown: Shown, meter: Meter
@@ -245,9 +255,9 @@ class _Run:
                 }
             tasks = [counting.task(name, bracket, units[name]) for name, bracket in brackets.items()]
             counting.run(tasks, meter)
-            for task in tasks:
-                again, _, _ = self.merged(counting, task, (1, 1), shown, meter)
-                tables[task.layer] = replaced(tables[task.layer], rows[task.layer], again)
+            again, _, _ = self.merged(counting, tasks, [(1, 1)] * len(tasks), shown, meter)
+            for name, table in again.items():
+                tables[name] = replaced(tables[name], rows[name], table)
             redone |= {name: np.union1d(some, redone.get(name, some)) for name, some in rows.items()}
         return redone
 

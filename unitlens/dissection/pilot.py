@@ -11,17 +11,21 @@ import numpy as np
 import torch
 
 from unitlens.dissection.tails import TailTable
-from unitlens.stats.quantile import TailQuantile
+from unitlens.stats.quantile import TailQuantile, descending, largest
 
-EDGES = (32, 14)  # per unit; the smaller number where the table of a layer would take more than TABLE_BYTES
-TABLE_BYTES = 2**25
-COARSE = {32: (4, 8, 13, 23), 14: (1, 3, 5, 8)}  # edges that blocks are counted at; the control: all but the first
+EDGES = {2**23: 40, 2**25: 32, math.inf: 14}  # per unit: the most with which the table of a layer takes no more bytes
+COARSE = {40: (5, 11, 18, 28), 32: (4, 8, 14, 21), 14: (1, 3, 5, 8)}  # edges that blocks are counted at
 BEYOND_PILOT = {  # edges above the last level: in steps of what the pilot's maximum is above it
-    32: (0.05, 0.11, 0.18, 0.27, 0.4, 0.65, 1.2, 3.0),
-    14: (0.12, 0.3, 0.6, 1.2, 3.0),
+    40: (0.1, 0.25, 0.5, 1.0, 3.0),
+    32: (0.1, 0.25, 0.5, 1.0, 3.0),
+    14: (0.3, 1.0, 3.0),
 }
-GROUPS = 4  # of the pilot's images: where they disagree about a unit, its bracket is wider
+WINDOW, DENSE = (1.35, 0.74), 2.0  # around the quantile asked for, edges stand twice as close
+GROUPS = 8  # of the pilot's images: where they disagree about a unit, its bracket is wider
 SAMPLE = 2**15  # pixels of all its images together that the pilot looks at; but 64 of each at least
+LEAST, ERRORS, WIDEST = 1.3, 5.0, 3.5  # a bracket's lower end: at least, and at most, so many times the share of pixels
+# that the lowest quantile leaves; between them, so many standard errors of the pilot's estimate above it
+ROOM = 4  # so many tails of a group are collected before they are cut back to one
 SMALL = 16  # so few images are measured exactly
 ONE_SHARD = 64
 LARGEST = 512  # images of a pilot
@@ -48,10 +52,10 @@ class Bracket:
 def edge_count(units: int, concepts: int) -> int:
     """How many edges the units of a layer have: a table of them all has to stay in memory.
 
-    >>> edge_count(512, 300), edge_count(512, 1825)
-    (32, 14)
+    >>> edge_count(160, 194), edge_count(512, 300), edge_count(512, 1825)
+    (40, 32, 14)
     """
-    return EDGES[0] if units * (concepts + 1) * EDGES[0] * 4 <= TABLE_BYTES else EDGES[1]
+    return next(edges for room, edges in EDGES.items() if units * (concepts + 1) * edges * 4 <= room)
 
 
 def pilot_index(images: int) -> list[int]:
@@ -93,6 +97,23 @@ def spread(bracket: tuple[float, float], count: int) -> np.ndarray:
     return np.geomspace(min(0.999, 1.2 * (1 - bracket[0])), 0.95 * (1 - bracket[1]), count)
 
 
+def levels(first: np.ndarray, here: float, last: float, count: int) -> np.ndarray:
+    """Shares of the pixels above `count` edges, from `first` to `last`: float64 (U, count), descending.
+
+    At even steps in the logarithm, half as wide around `here`. first: float64 (U,).
+
+    >>> levels(np.array([0.04]), 0.01, 0.001, 9)[0].round(4).tolist()
+    [0.04, 0.0234, 0.0137, 0.0104, 0.008, 0.005, 0.0029, 0.0017, 0.001]
+    """
+    top, end = np.log(first)[:, None], math.log(last)
+    high = np.minimum(top, max(end, math.log(WINDOW[0] * here)))
+    low = np.clip(math.log(WINDOW[1] * here), end, high)
+    before, inside = top - high, DENSE * (high - low)  # (U, 1)
+    way = np.linspace(0, 1, count) * (before + inside + low - end)  # (U, count)
+    fallen = np.minimum(way, before) + np.clip(way - before, 0, inside) / DENSE + np.maximum(way - before - inside, 0)
+    return np.asarray(np.exp(top - fallen))
+
+
 class PilotTails:
     """What the pilot collects of one layer: the tails at some pixels, and the peaks of its images.
 
@@ -100,36 +121,46 @@ class PilotTails:
     images may differ as much.
     """
 
-    def __init__(self, units: int, edges: int, bracket: tuple[float, float], images: int, pixels: int):
-        self.edges, self.lowest, self.highest = edges, 1 - bracket[0], 1 - bracket[1]
-        self.share = min(0.999, 2.5 * self.lowest)  # the widest bracket
-        count = -(-images // GROUPS) * pixels
-        self.groups = [TailQuantile(units, 1 - self.share, count) for _ in range(GROUPS)]
+    def __init__(
+        self, units: int, edges: int, bracket: tuple[float, float], quantile: float, images: int, pixels: int
+    ):
+        self.units, self.edges, self.here = units, edges, 1 - quantile
+        self.lowest, self.highest = 1 - bracket[0], 1 - bracket[1]
+        self.share = min(0.999, WIDEST * self.lowest)
+        self.tail = int(self.share * -(-images // GROUPS) * pixels) + 1  # values kept of each unit and group
+        self.kept: list[list[torch.Tensor]] = [[] for _ in range(GROUPS)]  # each (U, n)
+        self.drawn = [0] * GROUPS
         self.seen = 0
         self.peaks: list[torch.Tensor] = []
 
-    def update(self, sampled: torch.Tensor, peak: torch.Tensor, index: torch.Tensor) -> None:
-        """sampled: (B, U, S). peak: (B, U). index: int64 (B,), positions in the probe set."""
+    def update(self, sampled: torch.Tensor, peak: torch.Tensor) -> None:
+        """sampled: finite (B, U, S). peak: (B, U)."""
         for group in range(GROUPS):
-            some = torch.arange((group - self.seen) % GROUPS, len(sampled), GROUPS)
-            if len(some):
-                self.groups[group].update(sampled[some.to(sampled.device)], index[some])
+            some = sampled[(group - self.seen) % GROUPS :: GROUPS]
+            if not len(some):
+                continue
+            kept = self.kept[group]
+            kept.append(some.transpose(0, 1).flatten(1).cpu())
+            self.drawn[group] += kept[-1].shape[1]
+            if sum(values.shape[1] for values in kept) > ROOM * self.tail:
+                self.kept[group] = [largest(torch.cat(kept, 1), self.tail)]
         self.seen += len(sampled)
         self.peaks.append(peak.cpu())
 
     def bracket(self, images: int, top: int) -> Bracket:
         """The edges, and the peak that about 4 top / images of the images exceed."""
-        groups = [group for group in self.groups if int(group.drawn)]
-        each = torch.stack([_at_share(group.upper_values(), int(group.drawn), self.lowest) for group in groups])
-        low = each.amin(0)  # (U,): where the least active group has as many pixels above as the bracket asks for
-        drawn = sum(int(group.drawn) for group in groups)
-        upper = torch.cat([group.upper_values() for group in groups], 1).sort(1, descending=True).values  # (U, N)
-        above = (upper > low[:, None]).sum(1)  # (U,)
-        first = (1.15 * above / drawn).clamp(1.2 * self.lowest, self.share).double().numpy()
+        drawn = torch.tensor([count for count in self.drawn if count])
+        groups = [largest(torch.cat(kept, 1), self.tail) for kept in self.kept if kept]
+        upper = descending(torch.cat(groups, 1))  # (U, N)
+        total = int(drawn.sum())
+        low = _at_share(upper, total, self.lowest)  # (U,)
+        each = torch.stack([(values > low[:, None]).sum(1) for values in groups]) / drawn[:, None]  # (G, U)
+        unseen = max(0.0, 1 - self.seen / images)
+        spread = each.std(0) * math.sqrt(unseen / len(groups)) if len(groups) > 1 else torch.zeros(len(low))
+        first = (1.05 * (self.lowest + ERRORS * spread)).clamp(LEAST * self.lowest, self.share).double().numpy()
         beyond = BEYOND_PILOT[self.edges]
-        steps = np.linspace(0, 1, self.edges - len(beyond))
-        shares = first[:, None] * (1.5 * self.highest / first[:, None]) ** steps  # (U, J - beyond), geometric
-        rank = np.minimum((shares * drawn).astype(np.int64), upper.shape[1] - 1)
+        shares = levels(first, self.here, self.highest, self.edges - len(beyond))
+        rank = np.minimum((shares * total).astype(np.int64), upper.shape[1] - 1)
         placed = upper.gather(1, torch.from_numpy(rank))
         last = placed[:, -1:]
         step = (upper[:, :1] - last).clamp(min=0)

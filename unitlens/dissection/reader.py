@@ -18,7 +18,7 @@ from unitlens.models.tailpixels import TailPixels, quotient
 from unitlens.stats.topk import TopK
 
 BEYOND = 1e30  # stands for an infinite activation: finite, so that interpolation never makes NaN of it
-AT_A_TIME = 2**20  # cells or pixels looked at in one go on a CPU: what its cache holds
+AT_A_TIME = 2**21  # cells or pixels looked at in one go on a CPU: what its cache holds
 AT_A_TIME_GPU = 2**26
 LIVE = 0.7  # where fewer of the maps reach their bound, the others are left out first
 

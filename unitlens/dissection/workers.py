@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
@@ -26,7 +26,6 @@ class Workers:
     def __init__(self, count: int | None = None):
         self.count = min(MOST, count or torch.get_num_threads())
         self._pool: ThreadPoolExecutor | None = None
-        self._late: list[Future[None]] = []
 
     def __enter__(self) -> Workers:
         if self.count > 1:
@@ -54,19 +53,6 @@ class Workers:
         if self._pool is None or len(todo) < 2:
             return [work(piece) for piece in todo]
         return list(self._pool.map(work, todo))
-
-    def later(self, work: Callable[[], None]) -> None:
-        """Runs `work` in a thread while this one goes on. An error is raised by the next call, or by `finish`."""
-        if self._pool is None:
-            work()
-            return
-        self.finish()
-        self._late.append(self._pool.submit(work))
-
-    def finish(self) -> None:
-        """Waits for what `later` began."""
-        while self._late:
-            self._late.pop().result()
 
 
 def _one_core() -> None:

@@ -11,7 +11,7 @@ from unitlens.errors import OptionError, ShapeMismatch
 from unitlens.stats.accumulator import Accumulator, at_least_one, positions
 from unitlens.stats.paircount import GroupNumbers, countable, group_numbers
 
-MAX_EDGES = 32  # bins are found by five halvings
+MAX_EDGES = 64  # bins are found by at most six halvings
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class TailCount(Accumulator):
     `draws` control tables count the same pixels with the labels of other images, in coarser bins: what labels give by
     chance.
 
-    units: U. concepts: C. groups: G. edges: float32 (U, J), ascending, at most 32. group_of_concept: (C,).
+    units: U. concepts: C. groups: G. edges: float32 (U, J), ascending, at most 64. group_of_concept: (C,).
     draws: D. coarse: which of the edges bound the bins of the control, ascending.
     States: bins int32 (U, J, C + 1), label 0 = none; tail int64 (U, J) and area int64 (U, J, G), in bins;
     chance int32 (D, U, Jc, C + 1); minimum float32 (U,); wrong int64 (U,), NaN and infinite activations.
@@ -176,11 +176,11 @@ class TailCount(Accumulator):
 
     def _bin(self, unit: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """unit x J + the number of the last edge below the value, by halving: int32 (n,)."""
-        first = unit * MAX_EDGES
-        at = first.clone()
-        for step in (16, 8, 4, 2, 1):
+        at, step = unit * self._width, self._width // 2
+        while step:
             at += (self._padded.index_select(0, at + step) < value).int() * step
-        return at - unit * (MAX_EDGES - self.edges.shape[1])
+            step //= 2
+        return at - unit * (self._width - self.edges.shape[1])
 
     def _areas(self, slot: torch.Tensor, image: torch.Tensor, labels: LabelPlanes, ones: torch.Tensor) -> None:
         patterns, size = len(labels.looked), self.tail.numel()
@@ -202,7 +202,8 @@ class TailCount(Accumulator):
         table.view(-1).scatter_add_(0, key.view(-1), ones)
 
     def _loaded(self) -> None:
-        empty = torch.full((self.units, MAX_EDGES - self.edges.shape[1]), torch.inf)
+        self._width = 2 ** (self.edges.shape[1] - 1).bit_length()
+        empty = torch.full((self.units, self._width - self.edges.shape[1]), torch.inf)
         self._padded = torch.cat([self.edges, empty], 1).view(-1).to(self.device)
         # Which coarse bin each fine one lies in; -1 = below the lowest coarse edge.
         fine = torch.arange(self.edges.shape[1])
