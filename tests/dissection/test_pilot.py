@@ -231,6 +231,18 @@ def test_edges_placed_by_what_was_counted_answer_for_units_that_the_pilot_misjud
     assert again.tail[at(CEILING), -2:].tolist() == [(values[CEILING] == 4).sum(), 0]  # a bin of its own
 
 
+@pytest.mark.parametrize("edges", [14, 32, 40])
+def test_a_saturating_unit_whose_levels_lie_too_close_keeps_its_ceiling(edges):
+    values = np.minimum(np.random.default_rng(2).exponential(size=(1, 400_000)), 5.3).astype(np.float32)
+    ceiling = np.float32(5.3)
+    close = np.quantile(values[0], 1 - np.geomspace(0.012, 0.006, edges - 2)).astype(np.float32)
+    table = counted(values, np.r_[close, np.nextafter(ceiling, np.float32(0)), ceiling][None])
+    assert misjudged(table).all()
+    again = refined_bracket(table, np.array([0]), np.array([ceiling]), BRACKET, values.shape[1])
+    assert again.edges[0, -2:].tolist() == [float(np.nextafter(ceiling, np.float32(0))), float(ceiling)]
+    assert not misjudged(counted(values, again.edges.numpy())).any()
+
+
 def test_units_that_are_measured_again_are_told_by_their_rows():
     values = planted()
     table = counted(values, misplaced(14))

@@ -94,9 +94,6 @@ class Counting:
         self._states: dict[tuple[Key | None, range], LayerState | LabelState] = {}
         self._bases = {name: basis_recipe(plan, name) for name in plan.layers}
         self.workers = Workers(1)
-        single = len(self.spans) == 1 and len(lender.positions) <= plan.batch_size
-        rest = sorted(set(range(len(plan.probe))) - set(lender.positions))
-        self.order = [*lender.positions, *rest] if single else None  # of the images within a single shard
 
     def task(self, layer: str, bracket: Bracket, units: torch.Tensor | None = None) -> Task:
         """The task of counting a layer, or some of its units."""

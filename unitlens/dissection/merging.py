@@ -166,10 +166,9 @@ def _blocks(table: TailTable, states: Sequence[LayerState], shown: Shown, catego
     which = np.full((table.units, concepts + 1), -1, dtype=np.int32)
     unit, concept = np.divmod(pairs, max(1, concepts))
     which[unit, concept + 1] = np.arange(len(pairs))
-    # For every place of the table, which count of `above` it belongs to; the last one takes what is not kept.
+    # For every place of the table, which count of `above` it belongs to; negative: to none that is kept.
     coarse_of = np.searchsorted(coarse, np.arange(levels), side="right") - 1
     target = np.where(which[:, None] < 0, -1, which[:, None] + (coarse_of * len(pairs))[:, None])
-    target[:, coarse_of < 0] = -1
     target = target.reshape(-1)
     above = np.zeros((len(states), rough, len(pairs)), dtype=np.int64)
     tail = np.zeros((len(states), rough, table.units), dtype=np.int64)

@@ -201,20 +201,22 @@ def refined_bracket(
     last, edges stand at even steps up to the peak.
     """
     place, log = table.edges[rows].astype(np.float64), np.log(np.maximum(table.tail[rows], 0.5))  # (V, J)
-    levels = place.shape[1]
-    wanted = np.log(np.geomspace(1.4 * (1 - bracket[0]), 0.7 * (1 - bracket[1]), levels) * total)  # (J,)
-    lower = np.clip((log[:, :, None] > wanted).sum(1) - 1, 0, levels - 2)  # (V, J)
+    last = place.shape[1] - 1
+    wanted = np.log(np.geomspace(1.4 * (1 - bracket[0]), 0.7 * (1 - bracket[1]), last - 1) * total)  # (J - 2,)
+    lower = np.clip((log[:, :, None] > wanted).sum(1) - 1, 0, last - 1)  # (V, J - 2)
     low, high, here, there = (
         np.take_along_axis(values, lower + step, 1) for values in (place, log) for step in (0, 1)
     )
     fall = here - there
     found = low + np.divide(here - wanted, fall, out=np.zeros(fall.shape), where=fall > 0).clip(0, 1) * (high - low)
-    some = min(3, levels - 1)
+    some = min(3, last)
     slope = (place[:, [some]] - place[:, [0]]) / np.maximum(log[:, [0]] - log[:, [some]], 1e-3)
     found = np.where(wanted > log[:, [0]], place[:, [0]] - slope * (wanted - log[:, [0]]), found)
-    beyond = wanted < log[:, [-1]]  # (V, J): the last so many edges
-    step = (beyond.cumsum(1) / np.maximum(beyond.sum(1, keepdims=True) - 1, 1)).clip(max=1)  # the last two: the peak
-    found = np.where(beyond, place[:, [-1]] + step * np.maximum(peak[rows][:, None] - place[:, [-1]], 0), found)
+    beyond = wanted < log[:, [-1]]  # (V, J - 2): the last so many of them
+    step = beyond.cumsum(1) / (beyond.sum(1, keepdims=True) + 1)
+    highest = np.maximum(peak[rows][:, None], place[:, [-1]])
+    found = np.where(beyond, place[:, [-1]] + step * (highest - place[:, [-1]]), found)
+    found = np.hstack([found, highest, highest])  # twice: a unit that saturates does so there
     found = np.maximum(found, table.minimum[rows].astype(np.float64)[:, None]).astype(np.float32)
     placed = torch.from_numpy(found).cummax(1).values
     return Bracket(with_atoms(placed), torch.full((len(placed),), -torch.inf))

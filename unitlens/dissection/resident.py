@@ -67,6 +67,7 @@ class Resident:
                     self.seen.append(_Seen(batch.index.tolist(), counting.labeller.planes(counting.labeller(batch))))
                     model.run(model.inputs(batch), self._take)
                     if self._bytes() * len(plan.probe) / len(batch) > MEMORY_MB * 2**20 and len(self.seen) == 1:
+                        counting.labeller.close(everything)
                         return None
                     meter.step(len(batch))
             counting.labeller.close(everything)
