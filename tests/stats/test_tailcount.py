@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_told():
         counted([]).merge(TailCount(U + 1, C, G, torch.zeros(U + 1, 6), GROUPS, 2, torch.tensor([1, 4])))
     with pytest.raises(OptionError, match="ascending"):
         TailCount(1, 1, 1, torch.tensor([[2.0, 1.0]]), [0])
-    with pytest.raises(ShapeMismatch, match="1 to 32 edges"):
-        TailCount(1, 1, 1, torch.zeros(1, 33), [0])
+    with pytest.raises(ShapeMismatch, match="1 to 64 edges"):
+        TailCount(1, 1, 1, torch.zeros(1, 65), [0])
     with pytest.raises(OptionError, match="coarse"):
         TailCount(1, 1, 1, torch.zeros(1, 2), [0], draws=1)
