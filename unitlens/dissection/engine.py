@@ -242,7 +242,8 @@ class _Run:
             rows = self.misjudged(counting, tables, shown)
             if not rows:
                 break
-            meter.label(f"Again, {sum(map(len, rows.values()))} units")
+            many = sum(map(len, rows.values()))
+            meter.label(f"Again, {many} unit{'s' * (many > 1)} that the pilot misjudged")
             meter.more((2 if exactly else 1) * len(plan.probe))
             units = {name: torch.from_numpy(some) for name, some in rows.items()}
             if exactly:

@@ -87,10 +87,11 @@ class Dissection(Rich):
     def at(self, quantile: float) -> Dissection:
         """The same counts read at another quantile, without the model: thresholds, IoU, labels, masks, intervals.
 
-        What convention="reference" counts is read at another quantile as here, with floor(n (1 - quantile)) pixels
-        above. Raises OptionError outside the range that was counted (0.97 to 0.999 unless another quantile was asked
-        for; from the quantile asked for up, where it is exact).
+        At another quantile floor(n (1 - quantile)) pixels are above in every convention. Raises OptionError outside
+        the range that was counted (0.97 to 0.999 unless another quantile was asked for; from there up, where exact).
         """
+        if not isinstance(quantile, (int, float, np.number)) or not 0 < quantile < 1:
+            raise OptionError(f"quantile: expected a level such as 0.99 for the top 1 %, got {quantile!r}")
         if quantile == self.quantile:
             return self
         if any(counts.tails is None for counts in self.layers.values()):
