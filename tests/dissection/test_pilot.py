@@ -219,7 +219,7 @@ def test_edges_placed_by_what_was_counted_answer_for_units_that_the_pilot_misjud
     table = counted(values, misplaced(edges))
     rows = np.flatnonzero(misjudged(table))
     assert rows.tolist() == [TOO_HIGH, TOO_LOW, ONE_BIN, SPARSE, CEILING]
-    bracket = refined_bracket(table, rows, values.max(1), BRACKET, N)
+    bracket = refined_bracket(table, rows, values.max(1), BRACKET, 0.99, N)
     assert bracket.edges.shape == (5, edges) and (bracket.edges.diff(dim=1) >= 0).all()
     again = counted(values[rows], bracket.edges.numpy())
     assert misjudged(again).tolist() == [False] * 5
@@ -238,7 +238,7 @@ def test_a_saturating_unit_whose_levels_lie_too_close_keeps_its_ceiling(edges):
     close = np.quantile(values[0], 1 - np.geomspace(0.012, 0.006, edges - 2)).astype(np.float32)
     table = counted(values, np.r_[close, np.nextafter(ceiling, np.float32(0)), ceiling][None])
     assert misjudged(table).all()
-    again = refined_bracket(table, np.array([0]), np.array([ceiling]), BRACKET, values.shape[1])
+    again = refined_bracket(table, np.array([0]), np.array([ceiling]), BRACKET, 0.99, values.shape[1])
     assert again.edges[0, -2:].tolist() == [float(np.nextafter(ceiling, np.float32(0))), float(ceiling)]
     assert not misjudged(counted(values, again.edges.numpy())).any()
 
@@ -246,9 +246,9 @@ def test_a_saturating_unit_whose_levels_lie_too_close_keeps_its_ceiling(edges):
 def test_units_that_are_measured_again_are_told_by_their_rows():
     values = planted()
     table = counted(values, misplaced(14))
-    whole = refined_bracket(table, np.arange(6), values.max(1), BRACKET, N)
+    whole = refined_bracket(table, np.arange(6), values.max(1), BRACKET, 0.99, N)
     some = np.array([4, 1])
-    assert torch.equal(refined_bracket(table, some, values.max(1), BRACKET, N).edges, whole.edges[some])
+    assert torch.equal(refined_bracket(table, some, values.max(1), BRACKET, 0.99, N).edges, whole.edges[some])
 
 
 # ---- sizes -----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -235,11 +236,12 @@ class _Run:
     ) -> dict[str, np.ndarray]:
         """Measures the units again that the pilot has misjudged, alone, and puts them into the tables.
 
-        First with edges placed by what has been counted; for those that this does not resolve, from their exact tails.
+        Twice at most with edges placed by what has been counted; those that this leaves, from their exact tails.
+        Away from the quantile asked for, one better placed set of edges has to do: exact ones stand no closer.
         Returns which units of which layers."""
         plan, redone = self.plan, dict[str, np.ndarray]()
-        for exactly in (False, True):
-            rows = self.misjudged(counting, tables, shown)
+        for turn, exactly in enumerate((False, False, True)):
+            rows = self.misjudged(counting, tables, shown, RANK_LIMIT if not turn else math.inf)
             if not rows:
                 break
             many = sum(map(len, rows.values()))
@@ -250,8 +252,9 @@ class _Run:
                 edges = {name: tables[name].edges.shape[1] for name in units}
                 brackets = self.bracketing.again(units, edges, meter)
             else:
+                asked = plan.bracket, plan.quantile, shown.total
                 brackets = {
-                    name: refined_bracket(tables[name], some, tops[name].value[:, 0], plan.bracket, shown.total)
+                    name: refined_bracket(tables[name], some, tops[name].value[:, 0], *asked)
                     for name, some in rows.items()
                 }
             tasks = [counting.task(name, bracket, units[name]) for name, bracket in brackets.items()]
@@ -262,8 +265,11 @@ class _Run:
             redone |= {name: np.union1d(some, redone.get(name, some)) for name, some in rows.items()}
         return redone
 
-    def misjudged(self, counting: Counting, tables: dict[str, TailTable], shown: Shown) -> dict[str, np.ndarray]:
-        """The units of each layer whose table cannot answer for the whole range of quantiles."""
+    def misjudged(
+        self, counting: Counting, tables: dict[str, TailTable], shown: Shown, limit: float = RANK_LIMIT
+    ) -> dict[str, np.ndarray]:
+        """The units of each layer whose table cannot answer for the whole range of quantiles. limit: of the rank error
+        elsewhere than at the quantile asked for."""
         plan, rows = self.plan, {}
         for name, table in tables.items():
             here = (plan.quantile, plan.quantile)
@@ -271,7 +277,7 @@ class _Run:
                 wrong = unresolved(table, shown.total, here, RANK_LIMIT, MARGIN)
             else:
                 wrong = unresolved(table, shown.total, here, HERE_LIMIT)
-                wrong |= unresolved(table, shown.total, plan.bracket, RANK_LIMIT, MARGIN)
+                wrong |= unresolved(table, shown.total, plan.bracket, limit, MARGIN)
             if wrong.any():
                 rows[name] = np.flatnonzero(wrong)
         return rows

@@ -192,9 +192,9 @@ def exact_bracket(
 
 
 def refined_bracket(
-    table: TailTable, rows: np.ndarray, peak: np.ndarray, bracket: tuple[float, float], total: int
+    table: TailTable, rows: np.ndarray, peak: np.ndarray, bracket: tuple[float, float], quantile: float, total: int
 ) -> Bracket:
-    """Edges for some units of a layer at even steps in the logarithm of the pixels above, by what has been counted.
+    """Edges for some units of a layer at the `levels` of pixels above, by what has been counted.
 
     rows: int64 (V,). peak: float32 (U,), each unit's highest activation. total: all pixels of a unit. Between two
     counted edges the tail is taken as exponential; below the first it goes on as in the first three bins; above the
@@ -202,7 +202,8 @@ def refined_bracket(
     """
     place, log = table.edges[rows].astype(np.float64), np.log(np.maximum(table.tail[rows], 0.5))  # (V, J)
     last = place.shape[1] - 1
-    wanted = np.log(np.geomspace(1.4 * (1 - bracket[0]), 0.7 * (1 - bracket[1]), last - 1) * total)  # (J - 2,)
+    shares = levels(np.array([1.4 * (1 - bracket[0])]), 1 - quantile, 0.7 * (1 - bracket[1]), last - 1)
+    wanted = np.log(shares[0] * total)  # (J - 2,)
     lower = np.clip((log[:, :, None] > wanted).sum(1) - 1, 0, last - 1)  # (V, J - 2)
     low, high, here, there = (
         np.take_along_axis(values, lower + step, 1) for values in (place, log) for step in (0, 1)
