@@ -36,6 +36,9 @@ def worded(command: Command) -> Command:
         except UnitLensError as error:
             typer.secho(f"unitlens: {error}", fg=typer.colors.RED, err=True)
             raise typer.Exit(1) from error
+        except OSError as error:  # a disk that is full, a file that cannot be written
+            typer.secho(f"unitlens: {error}", fg=typer.colors.RED, err=True)
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as stop:
             typer.echo("\nunitlens: stopped by Ctrl-C; what was finished is in the store.", err=True)
             raise typer.Exit(130) from stop

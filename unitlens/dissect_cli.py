@@ -85,6 +85,8 @@ class Ranks:
         except ValueError:
             got = ", ".join(f"{name}={os.environ.get(name)}" for name in names)
             raise OptionError(f"expected whole numbers of the launcher, got {got}") from None
+        if not 0 <= rank < world:
+            raise OptionError(f"expected RANK below WORLD_SIZE, got RANK={rank} and WORLD_SIZE={world}")
         return cls(rank, world, local, world > 1 and "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ)
 
     def device(self, text: str) -> torch.device:

@@ -89,7 +89,7 @@ def looked_at(
     seen = world()[:: IMAGES // PILOT, units]
     tails = PilotTails(seen.shape[1], edges, BRACKET, 0.99, PILOT, PIXELS)
     for part in seen.split(list(batches)):
-        tails.update(part, part.amax(2))
+        tails.update(part, part.amax(2), part.amin(2))
     return tails.bracket(of, top=3)
 
 

@@ -73,10 +73,13 @@ class Net(nn.Module):
         return self.second(self.first(images).relu())
 
 
-def found(net: Net | None = None, segmenter: Observer | None = None, store: Store | bool = False) -> Dissection:
+def found(
+    net: Net | None = None, segmenter: Observer | None = None, store: Store | bool = False, batch_size: int = 8,
+    pictures: torch.Tensor = PICTURES,
+) -> Dissection:  # fmt: skip
     return dissect(
-        net or Net(), LAYERS, ArrayProbe(PICTURES), segmenter=segmenter or Observer(), grid=(H, W), batch_size=8,
-        store=store, show_progress=False,
+        net or Net(), LAYERS, ArrayProbe(pictures), segmenter=segmenter or Observer(), grid=(H, W),
+        batch_size=batch_size, store=store, show_progress=False,
     )  # fmt: skip
 
 
@@ -112,11 +115,15 @@ def check_same(one: Dissection, other: Dissection) -> None:
 def test_a_set_that_fits_is_seen_once_and_one_that_does_not_is_bracketed_by_a_pilot(monkeypatch, tmp_path):
     net, store = Net(), Store(tmp_path / "fits")
     found(net, store=store)
-    assert net.seen == N and not {"bracket", "shard"} & set(store.size())
+    assert net.seen == N + 16  # batches of 8: the first 16 images tell what is kept of all
+    assert not {"bracket", "shard"} & set(store.size())
+    net = Net()
+    found(net, store=False, batch_size=16)
+    assert net.seen == N
     monkeypatch.setattr(resident, "MEMORY_MB", 1e-3)
     net, store = Net(), Store(tmp_path / "does not fit")
     found(net, store=store)
-    assert net.seen == 8 + N + N  # a batch that is too large, the pilot, which is all images, and the count
+    assert net.seen == 16 + 8 + N + N  # the first images, a batch that is too large, the pilot (all images), the count
     assert store.size()["bracket"][0] == store.size()["shard"][0] == len(LAYERS)
 
 
@@ -169,3 +176,35 @@ def test_batches_of_a_small_set_are_mixed_and_hold_every_image_once(images, batc
     assert pieces == mixed(images, batch)
     if images > batch:
         assert all(np.mean(piece) > batch / 2 for piece in pieces)  # none is the first images only
+
+
+@pytest.mark.parametrize("quantile", [0.97, 0.99, 0.9985, 0.999])
+def test_as_many_pixels_fire_as_are_counted_at_every_quantile(quantile):
+    """Strict thresholds against the activations themselves: what fires, what is claimed, and k agree."""
+    result = found().at(quantile)
+    with torch.inference_mode():
+        values = Net().first(PICTURES).swapaxes(0, 1).flatten(1).numpy()
+    fires = (values > result["first"].threshold[:, None]).sum(1)
+    allowed = int(values.shape[1] * (1 - quantile) + 1e-9)
+    claimed = result["first"].activation_area[:, 0]
+    assert np.abs(fires - allowed).max() <= max(3, 0.12 * allowed)
+    assert np.abs(fires - claimed).max() <= max(3, 0.12 * allowed)
+
+
+@pytest.mark.parametrize("size", [1, 3, 16, N])
+def test_the_batch_size_does_not_change_a_small_set(size):
+    one, other = found(batch_size=size), found(batch_size=8)
+    for layer in LAYERS:
+        # A convolution of few images may round its last digit otherwise.
+        np.testing.assert_allclose(one[layer].tails.edges, other[layer].tails.edges, rtol=1e-5, atol=1e-7)
+        assert np.abs(one[layer].intersection - other[layer].intersection).max() <= 1
+
+
+def test_tails_that_outgrow_the_memory_in_a_later_batch_go_the_pilot_s_way(monkeypatch):
+    """The first batch alone says little: here its images keep next to nothing."""
+    monkeypatch.setattr(resident, "MEMORY_MB", 0.05)
+    blank = PICTURES.clone()
+    blank[resident.mixed(N, 8)[0]] = 0
+    net = Net()
+    found(net, pictures=blank)
+    assert net.seen > N + 16 + N  # it gave up on the way, looked at a pilot, and counted

@@ -10,7 +10,7 @@ from torch import nn
 from unitlens.data.concepts import Vocabulary
 from unitlens.data.probe import ArrayProbe
 from unitlens.dissection.engine import dissect
-from unitlens.errors import DataWarning, StoreWarning
+from unitlens.errors import DataWarning, OptionError, StoreWarning
 from unitlens.store import Store
 
 H, W = 9, 11
@@ -88,3 +88,57 @@ def test_a_nan_does_not_change_how_a_sparse_unit_is_read():
     read = found.at(0.97)
     assert float(read["layer"].threshold[0]) == 0.0
     assert int(read["layer"].activation_area[0, 0]) == fires
+
+
+def test_a_store_that_is_too_small_costs_one_more_count_and_no_result(tmp_path):
+    images = torch.rand(150, 3, H, W, generator=torch.Generator().manual_seed(1))
+    options = {"grid": (H, W), "show_progress": False}
+    expected = dissect(Same(), "unit", probe_of(images), store=False, **options)
+    with pytest.warns(StoreWarning, match="UNITLENS_STORE_GB"):
+        got = dissect(Same(), "unit", probe_of(images), store=Store(tmp_path, limit_gb=1e-6), **options)
+    assert np.array_equal(got.iou(), expected.iou())
+
+
+def test_what_is_not_a_store_is_refused(tmp_path):
+    with pytest.raises(OptionError, match=r"store: expected True, False or a Store.*Store\('folder'\)"):
+        dissect(Same(), "unit", probe_of(torch.rand(20, 3, H, W)), store=str(tmp_path), grid=(H, W))
+
+
+def test_a_table_that_is_handed_out_cannot_be_changed():
+    found = dissect(Same(), "unit", probe_of(torch.rand(20, 3, H, W)), store=False, grid=(H, W), show_progress=False)
+    with pytest.raises(ValueError, match="read-only"):
+        found.iou()[:] = 0
+
+
+@pytest.mark.parametrize("count", [100, 330])
+def test_a_layer_without_a_grid_has_thresholds_of_whole_images(count):
+    """1 x 1 cells: every value stands at all pixels of its image, so all thresholds are values that repeat."""
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.unit = nn.Conv2d(3, 24, 1)
+
+        def forward(self, x):
+            return self.unit(x.mean((2, 3), keepdim=True))
+
+    images = torch.rand(count, 3, H, W, generator=torch.Generator().manual_seed(1))
+    found = dissect(Pooled(), "unit", probe_of(images), store=False, grid=(H, W), show_progress=False)
+    with torch.inference_mode():
+        values = Pooled()(images)[:, :, 0, 0].numpy()
+    for quantile in (0.97, 0.985, 0.99):
+        fires = (values > found.at(quantile)["unit"].threshold).sum(0)
+        assert np.abs(fires - int(count * (1 - quantile) + 1e-9)).max() <= 2  # images
+
+
+def test_an_image_that_is_gone_at_the_end_is_left_out(monkeypatch):
+    probe, load = probe_of(torch.rand(20, 3, H, W)), ArrayProbe.load
+    complete = dissect(Same(), "unit", probe, store=False, grid=(H, W), show_progress=False)
+
+    def without_the_third(self, index):
+        return load(self, [i for i in index if i != 3 or len(index) < 9])
+
+    monkeypatch.setattr(ArrayProbe, "load", without_the_third)
+    found = dissect(Same(), "unit", probe, store=False, grid=(H, W), show_progress=False, batch_size=4)
+    assert set(found.thumbnails) == set(complete.thumbnails) - {3}

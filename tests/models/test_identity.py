@@ -1,6 +1,8 @@
 import copy
 import hashlib
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -61,8 +63,7 @@ def test_class_name_and_dtype_change_the_digest():
 def test_bytes_are_those_of_the_tensors():
     """Re-derived from the documented layout for one layer."""
     layer = nn.Linear(2, 3)
-    settings = "[('in_features', 2), ('out_features', 3)]"
-    text = ["Linear", repr(layer), f" {settings}"]
+    text = ["Linear", repr(layer), " in_features 2", " out_features 3"]
     expected = hashlib.sha256("".join(f"{len(t)}:{t}" for t in text).encode())
     for name, tensor in (("weight", layer.weight), ("bias", layer.bias)):
         line = f"{name} torch.float32 {tuple(tensor.shape)}"
@@ -76,6 +77,28 @@ def test_odd_tensors_have_a_digest():
                                 torch.eye(3).to_sparse(), torch.tensor([1j]).conj())):
         model.register_buffer(f"b{i}", tensor)
     assert len(model_digest(model)) == 64
+
+
+class Holder(nn.Module):
+    def __init__(self, value: object):
+        super().__init__()
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(torch.sin, torch.exp), (torch.tensor(1.0), torch.tensor(5.0)), ([1.0], [5.0]), ({"a": 1}, {"a": 2}), (None, 0),
+     (np.arange(3), np.arange(4)), (partial(torch.clamp, min=0), partial(torch.clamp, min=1)), ({1}, {1, 2}),
+     (torch.float16, torch.float32), (torch.Size([1]), torch.Size([2]))],
+    ids=str,
+)  # fmt: skip
+def test_plain_attributes_that_forward_may_use_change_the_digest(first, second):
+    assert model_digest(Holder(first)) != model_digest(Holder(second))
+    assert model_digest(Holder(first)) == model_digest(Holder(first))
+
+
+def test_no_address_is_in_the_digest():
+    assert model_digest(Holder(object())) == model_digest(Holder(object()))
 
 
 def test_models_without_values_are_refused():

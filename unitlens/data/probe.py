@@ -38,6 +38,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.images)
 
+    def pictures(self) -> np.ndarray:
+        """The images for people: uint8 (B, H, W, 3)."""
+        return (self.images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
 
 class ProbeSet(ABC):
     """Images in a fixed order, every one reached by its position.
@@ -121,8 +125,7 @@ class ProbeSet(ABC):
 
     def pictures(self, index: Sequence[int]) -> np.ndarray:
         """The images at these positions for people: uint8 (N, H, W, 3)."""
-        images = self.load(list(index)).images
-        return (images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+        return self.load(list(index)).pictures()
 
     def subset(self, index: Sequence[int] | slice) -> ProbeSet:
         """Only these images, in this order. Raises ProbeError for positions outside the set, or there twice."""

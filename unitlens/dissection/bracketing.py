@@ -15,11 +15,12 @@ import torch
 from unitlens.data.segmentation import Segmentation
 from unitlens.dissection.forward import forward
 from unitlens.dissection.labeller import Labeller, Lender, joined
-from unitlens.dissection.pilot import Bracket, PilotTails, edge_count, exact_bracket, pilot_pixels
+from unitlens.dissection.pilot import Bracket, PilotTails, again_bracket, edge_count, exact_bracket, pilot_pixels
 from unitlens.dissection.pilots import find_pilot
 from unitlens.dissection.plan import DissectionPlan
 from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.recipe import bracket_recipe, rows_digest
+from unitlens.dissection.tails import TailTable
 from unitlens.dissection.workers import Workers
 from unitlens.errors import ProbeError
 from unitlens.progress import Meter
@@ -106,19 +107,26 @@ class Bracketing:
         return self._shared({name: self._recipe(name) for name in layers}, lambda wanted: look(wanted, meter))
 
     def again(
-        self, units: Mapping[str, torch.Tensor], edges: Mapping[str, int], meter: Meter
+        self, units: Mapping[str, torch.Tensor], tables: Mapping[str, TailTable], meter: Meter
     ) -> dict[str, Bracket]:
-        """Brackets of some units of some layers from their exact tails. edges: how many edges each layer has."""
+        """Brackets of some units of some layers from their exact tails. tables: what has been counted of the layers."""
         lowest, images = self.plan.bracket[0], self.plan.probe.fingerprint
         recipes = {
-            name: {**self._recipe(name), "images": images, "exact": lowest, "units": rows_digest(rows)}
+            name: {
+                **self._recipe(name), "images": images, "exact": lowest, "here": self.plan.quantile,
+                "units": rows_digest(rows),
+            }
             for name, rows in units.items()
         }
 
         def look(wanted: Sequence[str]) -> dict[str, Measured]:
             tails = self.exact_tails({name: units[name] for name in wanted}, lowest, meter)
-            exact = {name: self.exactly(tail, lowest, edges[name]) for name, tail in tails.items()}
-            return {name: Measured(Bracket(one.edges, one.bound), (1, 1), None) for name, one in exact.items()}
+            found = {}
+            for name, tail in tails.items():
+                minimum = torch.from_numpy(tables[name].minimum[units[name].numpy()])
+                sizes = self.plan.bracket, self.plan.quantile, tables[name].edges.shape[1]
+                found[name] = Measured(again_bracket(tail, *sizes, minimum), (1, 1), None)
+            return found
 
         return {name: one.bracket for name, one in self._shared(recipes, look).items()}
 
@@ -185,7 +193,7 @@ class Bracketing:
             def look(part: tuple[slice, PilotTails]) -> None:
                 maps = list(reader.pieces(grid, part[0]))
                 sampled = torch.cat([reader.sampled(piece, pixels) for piece in maps])
-                part[1].update(sampled, torch.cat([piece.peak for piece in maps]))
+                part[1].update(sampled, *(torch.cat([getattr(m, side) for m in maps]) for side in ("peak", "low")))
 
             workers.map(look, tails[name])
 
@@ -208,9 +216,9 @@ class Bracketing:
             raise ProbeError("probe: none of its images could be read")
         return {name: self.measured(name, self.exactly(tail, self.plan.quantile)) for name, tail in tails.items()}
 
-    def exactly(self, tail: TailQuantile, lowest: float, count: int | None = None) -> Bracket:
-        """The bracket of exact tails, from `lowest` up. count: of edges; by the number of units by default."""
-        edges = count or edge_count(tail.units, len(self.labeller.vocabulary))
+    def exactly(self, tail: TailQuantile, lowest: float) -> Bracket:
+        """The bracket of exact tails, from `lowest` up."""
+        edges = edge_count(tail.units, len(self.labeller.vocabulary))
         return exact_bracket(tail, lowest, self.plan.bracket[1], edges, self.plan.convention == "reference")
 
     def measured(self, name: str, bracket: Bracket) -> Measured:

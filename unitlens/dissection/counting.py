@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,7 +24,7 @@ from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.recipe import basis_recipe, bracket_digest
 from unitlens.dissection.shards import LABEL_ARRAYS, LAYER_ARRAYS, LabelState, LayerState, Part, shard_ranges, unpack
 from unitlens.dissection.workers import Workers
-from unitlens.errors import AssetError
+from unitlens.errors import StoreWarning
 from unitlens.progress import Meter
 from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
@@ -92,6 +93,7 @@ class Counting:
         self._digests: dict[range, str] = {}
         self._spare: dict[Key, list[list[TailCount]]] = {}  # tables of finished shards, by task
         self._states: dict[tuple[Key | None, range], LayerState | LabelState] = {}
+        self._lost: set[tuple[Key | None, range]] = set()  # not readable in the store: counted again, and kept here
         self._bases = {name: basis_recipe(plan, name) for name in plan.layers}
         self.workers = Workers(1)
 
@@ -136,14 +138,12 @@ class Counting:
 
     def _has(self, task: Task | None, span: range) -> bool:
         key = (task.key if task else None), span
-        if self.store is None:
+        if self.store is None or key in self._lost or key in self._states:
             return key in self._states
-        return key in self._states or self.store.hit(
-            self.layer_recipe(task, span) if task else self.label_recipe(span)
-        )
+        return self.store.hit(self.layer_recipe(task, span) if task else self.label_recipe(span))
 
     def layer_states(self, task: Task, meter: Meter) -> list[LayerState]:
-        """What all shards have counted for a task. Raises AssetError where the store does not keep it."""
+        """What all shards have counted for a task."""
         found = self._gathered(task, meter)
         return [state for state in found if isinstance(state, LayerState)]
 
@@ -153,21 +153,29 @@ class Counting:
         return [state for state in found if isinstance(state, LabelState)]
 
     def _gathered(self, task: Task | None, meter: Meter) -> list[LayerState | LabelState]:
-        """The states of all shards; what cannot be read back, a damaged file or a removed one, is counted again."""
-        for _ in range(2):
+        """The states of all shards; what cannot be read back, a damaged file or a removed one, is counted again.
+
+        It then stays in memory: a store that is read-only, or whose limit is too small, loses it again."""
+        while True:
             found = [self.layer_state(task, span) if task else self.label_state(span) for span in self.spans]
             lost = [span for span, state in zip(self.spans, found, strict=True) if state is None]
             if not lost:
                 return [state for state in found if state is not None]
-            for span in lost:
-                if self.store is not None:
-                    recipe = self.layer_recipe(task, span) if task else self.label_recipe(span)
-                    self.store.path(recipe).unlink(missing_ok=True)
+            self._lost |= {(task.key if task else None, span) for span in lost}
+            self._clear(self.layer_recipe(task, span) if task else self.label_recipe(span) for span in lost)
             self.run([task] if task else [], meter)
-        raise AssetError(
-            f"the store {self.store!r} does not keep what is counted; its size limit may be too small for this run "
-            "($UNITLENS_STORE_GB). Raise it, or use store=False."
-        )
+
+    def _clear(self, recipes: Iterator[dict[str, Any]]) -> None:
+        """Takes damaged files out of the store; says so where there are none."""
+        paths = [self.store.path(recipe) for recipe in recipes] if self.store else []
+        if any(not path.exists() for path in paths):
+            warnings.warn(
+                f"{self.store!r} has lost what was counted for this run, and it is counted again: its size limit may "
+                "be too small ($UNITLENS_STORE_GB).", StoreWarning, stacklevel=2,
+            )  # fmt: skip
+        for path in paths:
+            with suppress(OSError):  # a store that cannot be written to
+                path.unlink(missing_ok=True)
 
     def hold(self, task: Task | None, span: range, state: LayerState | LabelState) -> None:
         """Takes a state that was counted otherwise, without storing it."""
@@ -177,8 +185,9 @@ class Counting:
         recipe = None
         if self.store is not None:
             recipe = self.layer_recipe(task, span) if task else self.label_recipe(span)
-        if self.store is None or not self.store.offer(recipe or {}, state.arrays, {}):
-            self._states[task.key if task else None, span] = state
+        key = task.key if task else None, span
+        if self.store is None or not self.store.offer(recipe or {}, state.arrays, {}) or key in self._lost:
+            self._states[key] = state
 
     # ---- the pass --------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from unitlens.dissection.resident import Resident
 from unitlens.dissection.result import Dissection
 from unitlens.dissection.shards import LayerState
 from unitlens.dissection.tails import TailTable, unresolved
-from unitlens.errors import DataWarning, ProbeError
+from unitlens.errors import DataWarning, OptionError, ProbeError
 from unitlens.progress import Meter, progress
 from unitlens.stats.topk import as_half
 from unitlens.store import Store, default_store
@@ -70,9 +70,10 @@ def dissect(
     where it fires and the concept is seen, over the number where either is, over all images together.
 
     One pass over the images counts all layers [paper.md 6.2a]; a pilot of some images has told before where the tails
-    lie. Thresholds are interpolated between counted values: their rank is off by less than 3e-4. What has been counted
-    stays in the store: another quantile, another layer or more images only cost what is new, a killed run goes on
-    where it was, and several processes share the work.
+    lie. Thresholds are interpolated between counted values: on 2,000 scenes their rank was off by 7e-5 of the pixels at
+    most, and by 2.3e-4 at other quantiles read off the same counts; on 60 scenes by 5e-4. What has been counted stays
+    in the store: another quantile, another layer or more images only cost what is new, a killed run goes on where it
+    was, and several processes share the work.
 
     model: any module that takes images (B, 3, H, W); it is run in eval mode, on the device where it is.
     layers: dotted module names (see `layers(model)`), all measured in the same pass. Convolutions (B, U, h, w), NHWC
@@ -116,6 +117,8 @@ def dissect(
 
 def _dissected(plan: DissectionPlan, store: Store | bool, show: bool, label: str) -> Dissection:
     """The dissection of a checked plan: opened if the store has it."""
+    if not isinstance(store, (Store, bool)):
+        raise OptionError(f"store: expected True, False or a Store, got {store!r}; a folder is Store('folder')")
     check_reference(plan)
     if len(plan.probe) <= SMALL:
         plan = dataclasses.replace(plan, exact=True)  # so few images cost nothing twice
@@ -249,8 +252,7 @@ class _Run:
             meter.more((2 if exactly else 1) * len(plan.probe))
             units = {name: torch.from_numpy(some) for name, some in rows.items()}
             if exactly:
-                edges = {name: tables[name].edges.shape[1] for name in units}
-                brackets = self.bracketing.again(units, edges, meter)
+                brackets = self.bracketing.again(units, tables, meter)
             else:
                 asked = plan.bracket, plan.quantile, shown.total
                 brackets = {
@@ -273,8 +275,9 @@ class _Run:
         plan, rows = self.plan, {}
         for name, table in tables.items():
             here = (plan.quantile, plan.quantile)
-            if len(counting.spans) == 1:  # so few images say no more than this
-                wrong = unresolved(table, shown.total, here, RANK_LIMIT, MARGIN)
+            if len(counting.spans) == 1:  # so few images say little more than that the edges reach
+                wrong = unresolved(table, shown.total, here, RANK_LIMIT)
+                wrong |= unresolved(table, shown.total, plan.bracket, math.inf)
             else:
                 wrong = unresolved(table, shown.total, here, HERE_LIMIT)
                 wrong |= unresolved(table, shown.total, plan.bracket, limit, MARGIN)
@@ -313,8 +316,9 @@ class _Run:
         thumbnails: dict[int, bytes] = {}
         for first in range(0, len(wanted), 64):
             index = [int(i) for i in wanted[first : first + 64]]
+            batch = self.plan.probe.load(index)  # an image that has become unreadable is left out
             with ThreadPoolExecutor() as pool:
-                thumbnails.update(zip(index, pool.map(_jpeg, self.plan.probe.pictures(index)), strict=True))
+                thumbnails.update(zip(batch.index.tolist(), pool.map(_jpeg, batch.pictures()), strict=True))
         return thumbnails
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from unitlens.dissection.chance import beats_chance, chance_at
 from unitlens.dissection.intervals import BlockSums, block_sums, count_interval, count_replicates, iou_interval
+from unitlens.errors import OptionError
 
 if TYPE_CHECKING:
     from unitlens.dissection.result import Dissection
@@ -73,6 +74,8 @@ def chance_of(found: Dissection, layer: str, rate: float) -> Chance:
 
 def counted(found: Dissection, layer: str, level: float) -> CountIntervals:
     """Detectors and concepts of a layer with their intervals."""
+    if not isinstance(level, (int, float)) or not 0 < level < 1:
+        raise OptionError(f"level: expected a share in (0, 1), such as 0.9 for a 90 % interval, got {level!r}")
     detectors, concepts = len(found.detectors(layer)), len(found.concepts(layer))
     sums = sums_of(found, layer)
     ends = [float("nan")] * 4

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from unitlens.dissection.tails import TailTable
+from unitlens.stats.levels import tail_count
 from unitlens.stats.quantile import TailQuantile, descending, largest
 
 EDGES = {2**23: 40, 2**25: 32, math.inf: 14}  # per unit: the most with which the table of a layer takes no more bytes
@@ -132,9 +133,10 @@ class PilotTails:
         self.drawn = [0] * GROUPS
         self.seen = 0
         self.peaks: list[torch.Tensor] = []
+        self.minimum = torch.full((units,), torch.inf)
 
-    def update(self, sampled: torch.Tensor, peak: torch.Tensor) -> None:
-        """sampled: finite (B, U, S). peak: (B, U)."""
+    def update(self, sampled: torch.Tensor, peak: torch.Tensor, low: torch.Tensor) -> None:
+        """sampled: finite (B, U, S). peak and low: (B, U), what no value of an image is above and below."""
         for group in range(GROUPS):
             some = sampled[(group - self.seen) % GROUPS :: GROUPS]
             if not len(some):
@@ -144,8 +146,11 @@ class PilotTails:
             self.drawn[group] += kept[-1].shape[1]
             if sum(values.shape[1] for values in kept) > ROOM * self.tail:
                 self.kept[group] = [largest(torch.cat(kept, 1), self.tail)]
+        if not len(sampled):
+            return
         self.seen += len(sampled)
         self.peaks.append(peak.cpu())
+        self.minimum = torch.minimum(self.minimum, low.amin(0).cpu())
 
     def bracket(self, images: int, top: int) -> Bracket:
         """The edges, and the peak that about 4 top / images of the images exceed."""
@@ -168,7 +173,7 @@ class PilotTails:
         peaks = torch.cat(self.peaks).sort(0, descending=True).values  # (P, U)
         rank_of_peak = int(np.ceil(4 * top * len(peaks) / images)) + 1
         bound = peaks[rank_of_peak] if rank_of_peak < len(peaks) else torch.full_like(peaks[0], -torch.inf)
-        return Bracket(with_atoms(edges), bound)
+        return Bracket(with_atoms(edges, self.minimum), bound)
 
 
 def _at_share(upper: torch.Tensor, drawn: int, share: float) -> torch.Tensor:
@@ -188,7 +193,28 @@ def exact_bracket(
     shares = np.geomspace((1 - quantile) * 0.8, last, count - 1)
     rank = np.minimum((shares * drawn).astype(np.int64), upper.shape[1] - 1)
     edges = torch.cat([threshold[:, None], upper[:, torch.from_numpy(rank)]], 1).cummax(1).values
-    return Bracket(with_atoms(edges), torch.full((len(edges),), -torch.inf), quantile)
+    # The lowest edge is the threshold itself, and stays.
+    return Bracket(with_atoms(edges, edges[:, 0]), torch.full((len(edges),), -torch.inf), quantile)
+
+
+def again_bracket(
+    tails: TailQuantile, bracket: tuple[float, float], here: float, count: int, minimum: torch.Tensor
+) -> Bracket:
+    """Edges of units that are measured again, at exact order statistics: `count` in all.
+
+    The thresholds at the lowest quantile and at `here`, the one asked for, have bins of their own: as many pixels may
+    share a value there as there are cells. tails: above the lowest quantile. minimum: float32 (U,).
+    """
+    upper, drawn = tails.upper_values(), int(tails.drawn)
+    lowest, highest = bracket
+    last = min(max(1 - highest, 1e-9), 0.05 * (1 - lowest))
+    rank = np.minimum((np.geomspace((1 - lowest) * 0.8, last, count - 4) * drawn).astype(np.int64), upper.shape[1] - 1)
+    at = min(tail_count(drawn, here), upper.shape[1] - 1)
+    own = torch.stack([tails.compute(), upper[:, at]], 1)  # (U, 2)
+    below = torch.nextafter(own, torch.full_like(own, -torch.inf))
+    pairs = torch.cat([torch.where(own > minimum[:, None], below, own), own], 1)
+    edges = torch.cat([pairs, upper[:, torch.from_numpy(rank)]], 1).sort(1).values
+    return Bracket(with_atoms(edges, minimum), torch.full((len(edges),), -torch.inf))
 
 
 def refined_bracket(
@@ -220,7 +246,8 @@ def refined_bracket(
     found = np.hstack([found, highest, highest])  # twice: a unit that saturates does so there
     found = np.maximum(found, table.minimum[rows].astype(np.float64)[:, None]).astype(np.float32)
     placed = torch.from_numpy(found).cummax(1).values
-    return Bracket(with_atoms(placed), torch.full((len(placed),), -torch.inf))
+    lowest = torch.from_numpy(table.minimum[rows].astype(np.float32))
+    return Bracket(with_atoms(placed, lowest), torch.full((len(placed),), -torch.inf))
 
 
 def hazen_threshold(upper: torch.Tensor, drawn: int, quantile: float) -> torch.Tensor:
@@ -242,22 +269,23 @@ def hazen_threshold(upper: torch.Tensor, drawn: int, quantile: float) -> torch.T
     return torch.where(low < high, torch.minimum(value, below), high) if share else value
 
 
-def with_atoms(edges: torch.Tensor) -> torch.Tensor:
+def with_atoms(edges: torch.Tensor, minimum: torch.Tensor) -> torch.Tensor:
     """Edges in which a value that stands at several levels (a unit that saturates) has its lower neighbour beside it.
 
-    The bin between the two then holds this value and no other. The lowest edge stays: below it nothing is counted.
+    The bin between the two then holds this value and no other. The lowest edge stays where it is the unit's `minimum`
+    (U,), as after a ReLU: all pixels would be counted below it.
 
-    >>> with_atoms(torch.tensor([[0.0, 1.0, 6.0, 6.0]]))[0].tolist()
-    [0.0, 1.0, 5.999999523162842, 6.0]
+    >>> with_atoms(torch.tensor([[0.0, 0.0, 6.0, 6.0]]), torch.tensor([0.0]))[0].tolist()
+    [0.0, 0.0, 5.999999523162842, 6.0]
     """
     same = edges[:, 1:] == edges[:, :-1]  # (U, J - 1)
-    first = same.clone()  # the first of several equal edges, but not the lowest edge of all
+    first = same.clone()  # the first of several equal edges
     first[:, 1:] &= ~same[:, :-1]
-    first[:, 0] = False
+    first[:, 0] &= minimum < edges[:, 0]
     below = torch.nextafter(edges, torch.full_like(edges, -torch.inf))
     lowered = edges.clone()
     lowered[:, :-1] = torch.where(first, below[:, :-1], edges[:, :-1])
-    return torch.maximum(lowered, edges[:, :1])
+    return torch.maximum(lowered, lowered[:, :1])
 
 
 def donors(index: Sequence[int], draws: int, pilot: Sequence[int]) -> np.ndarray:

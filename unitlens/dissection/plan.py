@@ -82,8 +82,9 @@ def make_plan(
     for name, value, known in (("convention", convention, CONVENTIONS), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise OptionError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}")
-    if top < 1 or (batch_size is not None and batch_size < 1):
-        raise OptionError(f"top and batch_size: expected 1 or more, got {top} and {batch_size}")
+    for number, given in (("top", top), ("batch_size", 1 if batch_size is None else batch_size)):
+        if not isinstance(given, (int, np.integer)) or given < 1:
+            raise OptionError(f"{number}: expected a whole number from 1 on, got {given!r}")
     capture(model, names, call=call)  # unknown layers are told now, not after the scenes are drawn
     size = _grid(grid, probe.size)
     return DissectionPlan(

@@ -110,7 +110,7 @@ class LayerReader:
         return Maps(values, peak.clamp(min=0) if self.rectified else peak, low, wrong, first)
 
     def _lowest(self, values: Tensor) -> Tensor:
-        """Each map's smallest value: (B, U). After a ReLU it is enough to know that none is below 0."""
+        """Each map's smallest value: (B, U). After a ReLU 0 is said for all: that none is below is enough."""
         if self.rectified:
             return values.new_zeros(values.shape[:2])
         return values.amin((2, 3))  # with amax twice a pass, and still 5 times as quick as aminmax

@@ -5,6 +5,7 @@ For a probe set of a single shard, whose pilot would be too small to tell where 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +25,10 @@ from unitlens.stats.topk import TopK
 
 SAMPLED = 512  # values per unit that its edges are placed by
 MEMORY_MB = 1024  # for the tails of all layers; a set that needs more is bracketed by a pilot, as larger ones are
-KEPT = 1.8  # of the first batch's pixels this many times the widest tail is kept: images differ
+FIRST = 16  # images that tell what is kept of all
+KEPT = 1.8  # of their pixels this many times the widest tail is kept: images differ
+UPPER = 4.0  # so many times the narrowest tail is looked at in full: a sample says too little there
+BEYOND = (0.5, 0.2, 0.05)  # edges above the last level, as shares of its pixels
 
 
 @dataclass(eq=False)
@@ -33,6 +37,7 @@ class _Part:
 
     units: slice
     top: TopK
+    sampled: list[Tensor] = field(default_factory=list)
     bound: Tensor | None = None
     tails: list[list[tuple[Tensor, Tensor, Tensor]]] = field(default_factory=list)
     minimum: list[Tensor] = field(default_factory=list)
@@ -49,7 +54,7 @@ class _Seen:
 
 
 class Resident:
-    """Measures all layers, keeping the tails in memory. What is kept is told by the first batch, a fair sample."""
+    """Measures all layers, keeping the tails in memory. What is kept is told by the first images, a fair sample."""
 
     def __init__(self, counting: Counting):
         self.counting, self.plan = counting, counting.plan
@@ -62,29 +67,53 @@ class Resident:
         pieces, everything = mixed(len(plan.probe), plan.batch_size), range(len(plan.probe))
         counting.labeller.open(everything)
         with Workers() as self.workers, forward(plan, plan.layers, counting.readers) as model:
+            if plan.batch_size < min(FIRST, len(plan.probe)):  # else the first batch tells enough
+                for batch in plan.probe.stream(pieces[: -(-FIRST // plan.batch_size)]):
+                    if len(batch):
+                        model.run(model.inputs(batch), self._look)
             for batch in plan.probe.stream(pieces):
                 if len(batch):
-                    self.seen.append(_Seen(batch.index.tolist(), counting.labeller.planes(counting.labeller(batch))))
+                    labels = counting.labeller.planes(counting.labeller(batch)).to(plan.device)
+                    self.seen.append(_Seen(batch.index.tolist(), labels))
                     model.run(model.inputs(batch), self._take)
-                    if self._bytes() * len(plan.probe) / len(batch) > MEMORY_MB * 2**20 and len(self.seen) == 1:
+                    seen = sum(len(one.positions) for one in self.seen)
+                    kept = self._bytes()
+                    if max(kept, kept * len(plan.probe) / seen if seen >= FIRST else 0) > MEMORY_MB * 2**20:
                         counting.labeller.close(everything)
                         return None
                     meter.step(len(batch))
             counting.labeller.close(everything)
             return {name: self._counted(name) for name in self.parts}
 
-    def _take(self, name: str, reader: LayerReader, grid: Tensor) -> None:
+    def _parts_of(self, name: str, grid: Tensor) -> list[_Part]:
         if name not in self.parts:
             slices = self.workers.slices(grid.shape[1], grid.device)
             self.parts[name] = [_Part(units, TopK(units.stop - units.start, self.plan.top)) for units in slices]
+        return self.parts[name]
+
+    def _look(self, name: str, reader: LayerReader, grid: Tensor) -> None:
+        """Notes a sample of the first images' pixels: (B, U, S) each."""
+        pixels = pilot_pixels(self.plan.cells, 8 * FIRST).to(grid.device)  # a rough bound is enough
+
+        @torch.inference_mode()
+        def look(part: _Part) -> None:
+            some = grid[: FIRST - sum(map(len, part.sampled))]
+            part.sampled += [reader.sampled(maps, pixels).cpu() for maps in reader.pieces(some, part.units)]
+
+        self.workers.map(look, self._parts_of(name, grid))
+
+    def _take(self, name: str, reader: LayerReader, grid: Tensor) -> None:
+        parts = self._parts_of(name, grid)
+        if parts[0].bound is None:
+            if not parts[0].sampled:
+                self._look(name, reader, grid)
+            for part in parts:
+                part.bound, part.sampled = self._first_bound(torch.cat(part.sampled)), []
         index = torch.tensor(self.seen[-1].positions)
 
         @torch.inference_mode()
         def keep(part: _Part) -> None:
-            if part.bound is None:
-                pixels = pilot_pixels(self.plan.cells, 8 * len(grid)).to(grid.device)  # a rough bound is enough
-                part.bound = self._first_bound(reader.sampled(reader.maps(grid, part.units), pixels))
-            bound, tails, peaks = part.bound.to(grid.device), [], []
+            bound, tails, peaks = part.bound.to(grid.device), [], []  # type: ignore[union-attr]
             for maps in reader.pieces(grid, part.units):
                 part.minimum.append(maps.low.amin(0).cpu())
                 part.highest.append(maps.peak.amax(0).cpu())
@@ -96,7 +125,7 @@ class Resident:
             part.tails.append(tails)
             reader.keep_in(part.top, torch.cat(peaks), index, grid[:, part.units])
 
-        self.workers.map(keep, self.parts[name])
+        self.workers.map(keep, parts)
 
     def _bytes(self) -> int:
         """What is kept of the tails."""
@@ -104,7 +133,7 @@ class Resident:
         return sum(values.nbytes for tail in tails for values in tail)
 
     def _first_bound(self, sampled: Tensor) -> Tensor:
-        """A bound below the widest tail. sampled: (B, U, S) of the first batch."""
+        """A bound below the widest tail. sampled: (B, U, S) of the first images."""
         values = sampled.transpose(0, 1).flatten(1)  # (U, B S)
         share = min(0.999, KEPT * (1 - self.plan.bracket[0]))
         rank = max(1, values.shape[1] - int(share * values.shape[1]))
@@ -125,39 +154,79 @@ class Resident:
     def _edges(self, part: _Part, edges: int) -> Tensor:
         """Edges for the units of a part, about evenly in the logarithm of the pixels above them: float32 (U, J).
 
-        They are activations themselves, from a sample of the tails: where exactly they lie does not matter.
+        They are activations themselves: the lower ones from a sample of the tails, for where exactly they lie does not
+        matter; the upper ones, above which few pixels lie, from all that is there.
         """
         bound = part.bound if part.bound is not None else torch.zeros(0)
         units, tails = len(bound), [tail for batch in part.tails for tail in batch]
-        total = sum(len(tail[0]) for tail in tails)
-        step = max(1, total // (SAMPLED * units))
-        nothing = torch.zeros(0, dtype=torch.int32), torch.zeros(0)  # where no unit exceeds its bound
-        unit = torch.cat([nothing[0], *(tail[0][::step].cpu() for tail in tails)]).numpy()
-        value = torch.cat([nothing[1], *(tail[2][::step].cpu() for tail in tails)]).numpy()
-        order = np.lexsort((value, unit))
-        unit, value = unit[order], value[order]
-        last = np.searchsorted(unit, np.arange(units), side="right")  # one past each unit's highest
-        first = np.searchsorted(unit, np.arange(units), side="left")
         pixels = sum(len(seen.positions) for seen in self.seen) * self.plan.cells
-        rank = (spread(self.plan.bracket, edges) * pixels / step).astype(np.int64)
-        at = last[:, None] - 1 - rank[None]  # (U, J)
-        found = value[np.clip(at, 0, max(0, len(value) - 1))] if len(value) else np.zeros(at.shape, np.float32)
-        placed = torch.from_numpy(np.where(at >= first[:, None], found, bound.numpy()[:, None]))
-        placed[:, 0] = bound
+        chosen = self._chosen(pixels)
+        share = float(chosen.float().mean())
+        narrow = 1 - self.plan.bracket[1]
+        shares = np.r_[spread(self.plan.bracket, edges - 1 - len(BEYOND)), [narrow * share for share in BEYOND]]
+        sampled = [
+            (unit[picked], value[picked])
+            for seen, batch in zip(self.seen, part.tails, strict=True)
+            for unit, place, value in batch
+            for picked in (chosen.repeat(len(seen.positions)).to(place.device)[place.long()],)
+        ]
+        some = _Ranked.of(sampled, units)
+        cut = torch.from_numpy(some.at(np.array([UPPER * narrow * pixels * share]), bound.numpy())[:, 0])
+        upper = [(unit, value, value > cut.to(value.device)[unit.long()]) for unit, _, value in tails]
+        every = _Ranked.of([(unit[high], value[high]) for unit, value, high in upper], units)
+        exact = every.at(shares * pixels, np.full(units, -np.inf, np.float32))  # (U, J - 1), -inf below the cut
+        roughly = some.at(shares * pixels * share, bound.numpy())
+        placed = torch.from_numpy(np.where(np.isneginf(exact), roughly, exact))
         highest = torch.stack(part.highest).amax(0)
         top = torch.nextafter(highest, torch.full_like(highest, -torch.inf))
-        placed[:, -1] = torch.maximum(bound, top)  # a unit that saturates does so at its highest value
-        return with_atoms(placed.cummax(1).values)
+        ends = bound[:, None], torch.maximum(bound, top)[:, None]  # a unit that saturates does so at its highest value
+        found = torch.cat([ends[0], placed[:, 1:], ends[1]], 1).sort(1).values
+        return with_atoms(found, torch.stack(part.minimum).amin(0))
+
+    def _chosen(self, pixels: int) -> Tensor:
+        """Which pixels of every image are looked at to place the lower edges: bool (cells,), SAMPLED values a unit."""
+        cells = self.plan.cells
+        count = min(cells, max(1, round(cells * SAMPLED / (KEPT * (1 - self.plan.bracket[0]) * pixels))))
+        chosen = torch.zeros(cells, dtype=torch.bool)
+        chosen[torch.from_numpy(np.random.Generator(np.random.PCG64(4)).permutation(cells)[:count])] = True
+        return chosen
 
     def _count(self, part: _Part, task: Task) -> TailCount:
         table, lender = self.counting.table(task, part.units), self.counting.lender
         for seen, tails in zip(self.seen, part.tails, strict=True):
-            lent = lender.lend(seen.positions, task.draws)
+            lent = lender.lend(seen.positions, task.draws).to(self.plan.device)
             for unit, place, value in tails:
                 image = quotient(place, self.plan.cells)
                 table.update(unit, image, place - image * self.plan.cells, value, seen.labels, lent)
         table.note(torch.stack(part.minimum).amin(0), part.wrong)
         return table
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Values of several units, ascending, unit after unit. first, last: int64 (U,), where each unit's begin and end."""
+
+    value: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Tensor, Tensor]], units: int) -> _Ranked:
+        """Of (unit, value) in any order."""
+        nothing = torch.zeros(0, dtype=torch.int32), torch.zeros(0)  # where no unit exceeds its bound
+        unit = torch.cat([nothing[0], *(unit.cpu() for unit, _ in parts)]).numpy()
+        value = torch.cat([nothing[1], *(value.cpu() for _, value in parts)]).numpy()
+        order = np.lexsort((value, unit))
+        ends = (np.searchsorted(unit[order], np.arange(units), side) for side in ("left", "right"))
+        return cls(value[order], *ends)
+
+    def at(self, ranks: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+        """The values that `ranks` (J,) of each unit's values exceed, float32 (U, J); `otherwise` (U,) beyond them."""
+        place = self.last[:, None] - 1 - ranks.astype(np.int64)[None]
+        if not len(self.value):
+            return np.broadcast_to(otherwise[:, None], place.shape).copy()
+        found = self.value[np.clip(place, 0, len(self.value) - 1)]
+        return np.where(place >= self.first[:, None], found, otherwise[:, None])
 
 
 def mixed(images: int, batch_size: int) -> list[list[int]]:

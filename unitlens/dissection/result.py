@@ -73,16 +73,19 @@ class Dissection(Rich):
         return self.layers[name]
 
     def iou(self, layer: str | None = None) -> np.ndarray:
-        """IoU of every unit and concept of a layer: float64 (U, C)."""
+        """IoU of every unit and concept of a layer: float64 (U, C), read-only."""
         return self._iou[self.layer(layer).name]
 
     @cached_property
     def _iou(self) -> dict[str, np.ndarray]:
         index = self.vocabulary.category_index
-        return {
+        tables = {
             name: iou_table(counts.intersection, counts.activation_area, self.concept_area, index)
             for name, counts in self.layers.items()
         }
+        for table in tables.values():
+            table.setflags(write=False)  # who changed it would change every label
+        return tables
 
     def at(self, quantile: float) -> Dissection:
         """The same counts read at another quantile, without the model: thresholds, IoU, labels, masks, intervals.
@@ -286,11 +289,10 @@ class Dissection(Rich):
     def __repr__(self) -> str:
         units = sum(counts.units for counts in self.layers.values())
         images = self.notes.get("images", 0)
-        model = self.notes.get("model", "model")
         layers = next(iter(self.layers)) if len(self.layers) == 1 else f"{len(self.layers)} layers"
         return (
-            f"Dissection of {model}: {units:,} units of {layers}, {len(self.vocabulary)} concepts, "
-            f"{images:,} images, quantile {self.quantile:g}, min IoU {self.min_iou:g}"
+            f"Dissection of {self.notes.get('model', 'model')}: {units:,} units of {layers}, "
+            f"{len(self.vocabulary)} concepts, {images:,} images, quantile {self.quantile:g}, min IoU {self.min_iou:g}"
         )
 
     def __eq__(self, other: object) -> bool:
@@ -307,8 +309,7 @@ class Dissection(Rich):
 
     def save(self, path: str | Path) -> Path:
         """Writes the whole result as one safetensors file that `unitlens.load` opens."""
-        arrays, header = packed(self)
-        write_arrays(path, arrays, header)
+        write_arrays(path, *packed(self))
         return Path(path)
 
     @classmethod

@@ -32,7 +32,12 @@ class Workers:
             threads = torch.get_num_threads()
             started = Barrier(self.count)
             self._pool = ThreadPoolExecutor(self.count, "unitlens-count", _one_core)
-            list(self._pool.map(lambda _: started.wait(), range(self.count)))  # every thread is there
+            try:
+                list(self._pool.map(lambda _: started.wait(), range(self.count)))  # every thread is there
+            except BaseException:  # one cannot be started: those that wait for it would wait for ever
+                started.abort()
+                self._pool.shutdown()
+                raise
             torch.set_num_threads(threads)  # what a worker sets for itself is what later threads would begin with
         return self
 

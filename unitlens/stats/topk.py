@@ -207,4 +207,4 @@ def as_half(values: torch.Tensor) -> torch.Tensor:
     half = values.half()
     if bool(half.isfinite().all()):  # nearly always
         return half
-    return values.nan_to_num(nan=0.0, posinf=None, neginf=None).clamp(-HALF_MAX, HALF_MAX).half()
+    return values.float().nan_to_num(nan=0.0).clamp(-HALF_MAX, HALF_MAX).half()  # bfloat16 rounds the limit up
