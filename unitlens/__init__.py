@@ -42,6 +42,7 @@ _HOMES = {
     "Truth": "unitlens.segment.truth",
     "UnitLensError": "unitlens.errors",
     "Vocabulary": "unitlens.data.concepts",
+    "browse": "unitlens.widgets.browser",
     "capture": "unitlens.models.capture",
     "dissect": "unitlens.dissection.engine",
     "edit": "unitlens.models.capture",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from unitlens.segment.segmenter import join as join
     from unitlens.segment.truth import Truth as Truth
     from unitlens.store import Store as Store
+    from unitlens.widgets.browser import browse as browse
 
 
 def __getattr__(name: str) -> Any:

@@ -52,6 +52,11 @@ def summary(dissection: Dissection) -> str:
     return page(body)
 
 
+def summary_html(dissection: Dissection) -> Html:
+    """The summary with its text twin, as one piece."""
+    return Html(summary(dissection), dissection.text())
+
+
 def conditions(dissection: Dissection) -> str:
     """One line: images, layers, concepts, quantile and minimum IoU."""
     images, absent = int(dissection.notes.get("images", 0)), int((dissection.concept_area == 0).sum())

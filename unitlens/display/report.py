@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from unitlens.display.atlas import Atlas
 from unitlens.display.cards import conditions, how_to_read, layers_markup
-from unitlens.display.charts import units_per_concept
-from unitlens.display.drawings import units_bars
-from unitlens.display.gallery import UnitFacts, card_markup, facts_of
-from unitlens.display.markup import escape, full_scale, plural
-from unitlens.display.table import table_markup
-from unitlens.display.theme import STATIC, stylesheet
+from unitlens.display.markup import escape
+from unitlens.display.modules import browser_stylesheet, module
+from unitlens.display.pack import joined, packed
+from unitlens.display.theme import STATIC
 from unitlens.dissection.result import Dissection
 from unitlens.errors import OptionError
 
-#: Pictures of a unit, from rich to small: (images, tile height in CSS pixels, density, JPEG quality).
-_PICTURES = ((4, 88, 2.0, 76), (4, 88, 1.5, 72), (4, 88, 1.0, 74), (4, 88, 1.0, 55), (3, 88, 1.0, 50), (2, 80, 1.0, 45))
-_BUDGET = 4_300_000  # bytes of HTML for all pictures together
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """One layer of one dissection on the page; `key` makes its anchors unique."""
-
-    dissection: Dissection
-    name: str
-    key: str
-    heading: str
+#: What a page keeps of a unit, from rich to small: (top images, JPEG quality).
+_KEPT = ((12, 84), (8, 80), (6, 76), (6, 66), (4, 66), (4, 52), (3, 45), (2, 40))
+_BUDGET = 4_000_000  # bytes of pictures and maps, before they are written as text
 
 
 def report(
     dissections: Dissection | Sequence[Dissection], path: str | os.PathLike[str], *, title: str | None = None
 ) -> Path:
-    """Writes one self-contained HTML file: concepts per layer, a bar graph, every detector and a table of all units.
+    """Writes one self-contained HTML file: the unit browser with search, filters and the quantile, without Python.
 
     dissections: one, or several (a model and its random twin). path: the file; its folder is made. title: the heading,
-    the model's name by default. Returns the path.
+    the model's name by default. Returns the path. The file stays below about 6 MB: of many units it keeps fewer images.
 
     >>> import unitlens as ul
     >>> probe = ul.load_probe("scenes", count=36)
@@ -67,34 +59,19 @@ def report(
 def report_markup(found: Sequence[Dissection], title: str | None = None) -> str:
     """The whole page as text."""
     heading = title or "Dissection of " + " and ".join(dict.fromkeys(str(d.notes.get("model", "model")) for d in found))
-    layers = _layers(found)
-    pictures = _fitting(layers)
-    sections = "".join(_layer_section(layer, pictures) for layer in layers)
-    data = json.dumps([unit for layer in layers for unit in _records(layer)], ensure_ascii=True).replace("<", "\\u003c")
+    atlas = Atlas(found)
+    script = module("page.js").replace("</script", "<\\/script")
+    style = f"{browser_stylesheet()}\n{(STATIC / 'report.css').read_text(encoding='utf-8')}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         'content="width=device-width,initial-scale=1">'
-        f'<title>{escape(heading)}</title><link rel="icon" href="data:,"><style>'
-        f"{stylesheet()}\n{_static('report.css')}</style></head><body>"
+        f'<title>{escape(heading)}</title><link rel="icon" href="data:,"><style>{style}</style></head><body>'
         f'<main class="unitlens ul-page"><div class="ul-inner">{_header(found, heading)}{_overview(found)}</div>'
-        f"{_tools(layers)}"
-        f'<div class="ul-inner">{sections}{_footer(found)}</div></main>'
-        f'<script type="application/json" id="ul-data">{data}</script><script>{_static("report.js")}</script>'
-        "</body></html>\n"
+        '<div class="ul-inner ul-whole"><h2>Units</h2><noscript><p>Searching and looking at units needs JavaScript, '
+        'which is switched off here.</p></noscript><div id="ul-units"></div></div>'
+        f'<div class="ul-inner">{_footer(found)}</div></main>{_data(atlas)}'
+        f'<script type="module">{script}</script></body></html>\n'
     )
-
-
-def _static(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")
-
-
-def _layers(found: Sequence[Dissection]) -> list[_Layer]:
-    several = len(found) > 1
-    return [
-        _Layer(d, name, f"{i}-{j}-", f"{d.notes.get('model', 'model')} · {name}" if several else name)
-        for i, d in enumerate(found)
-        for j, name in enumerate(d.layers)
-    ]
 
 
 def _header(found: Sequence[Dissection], heading: str) -> str:
@@ -121,79 +98,88 @@ def _overview(found: Sequence[Dissection]) -> str:
     return f"<section><h2>Detected concepts per layer</h2>{''.join(parts)}</section>"
 
 
-def _tools(layers: Sequence[_Layer]) -> str:
-    categories = dict.fromkeys(c for layer in layers for c in layer.dissection.vocabulary.categories)
-    choices = "".join(f'<option value="{escape(c)}">{escape(c)}</option>' for c in categories)
-    links = "".join(f'<a href="#l{layer.key}">{escape(layer.heading)}</a>' for layer in layers)
-    return (
-        '<div class="ul-tools" hidden><div class="ul-inner">'
-        '<input type="search" id="ul-search" placeholder="Find a concept or unit" aria-label="Find a concept or unit">'
-        f'<select id="ul-category" aria-label="Category"><option value="">all categories</option>{choices}</select>'
-        '<select id="ul-order" aria-label="Order"><option value="iou">highest IoU first</option>'
-        '<option value="concept">by concept</option><option value="unit">by unit number</option></select>'
-        f'<nav aria-label="Layers">{links}</nav><output id="ul-count" aria-live="polite"></output></div></div>'
-    )
+def _data(atlas: Atlas) -> str:
+    """What the page's browser asks for, as script elements that nothing runs."""
+    first = atlas.dissections[0]
+    key = next(reversed([k for k, (of, _) in atlas.places.items() if of == 0]))
+    state = {
+        "layer": key, "query": "", "category": "", "order": "iou", "masks": "outline", "quantile": float(first.quantile),
+        "min_iou": float(first.min_iou), "beats_chance": False, "compare": "", "selected": [], "opened": [],
+    }  # fmt: skip
+    about = json.dumps({"about": atlas.about(), "state": state}, ensure_ascii=True).replace("<", "\\u003c")
+    parts = [f'<script type="application/json" id="ul-about">{about}</script>']
+    units, (images, quality) = _fitting(atlas)
+    for i, name in enumerate(atlas.places):
+        parts.append(_block(f"ul-layer-{i}", atlas.layer(name)))
+        if len(units[name]):
+            parts.append(_block(f"ul-units-{i}", atlas.units(name, units[name], images)))
+    for of in range(len(atlas.dissections)):
+        index = _shown(atlas, of, units, images)
+        pictures = [_smaller(data, quality) for data in atlas.pictures(of, index.tolist())]
+        parts.append(_block(f"ul-pictures-{of}", {"index": index.astype(np.int32), **joined(pictures)}))
+    return "".join(parts)
 
 
-def _layer_section(layer: _Layer, pictures: tuple[int, int, float, int]) -> str:
-    d, name = layer.dissection, layer.name
-    detectors, units = d.detectors(name), d.layers[name].units
-    counts = units_per_concept(d, name)
-    facts = facts_of(d, detectors, name)
-    cards = "".join(_card(layer, f, full_scale(d.best(name)[1]), pictures) for f in facts)
-    frame = d.frame(name).sort_values(["iou", "unit"], ascending=[False, True], kind="stable")
-    caption = f"All {plural(units, 'unit')} of {name}; the tick on each bar is the minimum IoU."
-    gallery = (
-        f'<div class="ul-cards">{cards}</div>'
-        if cards
-        else '<p class="ul-muted">No unit of this layer is a detector.</p>'
-    )
-    return (
-        f'<section id="l{layer.key}" data-layer="{layer.key}"><h2>{escape(layer.heading)}</h2>'
-        f'<p class="ul-muted">{len(detectors)} of {plural(units, "unit")} are detectors of '
-        f"{plural(len(counts), 'concept')}.</p>"
-        f'<h3>Units per concept</h3><div class="ul-drawing">{units_bars(counts, f"Units per concept of {name}")}</div>'
-        f"<h3>Detectors</h3>{gallery}<details><summary>Table of all units</summary>"
-        f'<div class="ul-scroll">{table_markup(frame, d.min_iou, caption, ids=f"r{layer.key}")}</div></details>'
-        "</section>"
-    )
+def _block(name: str, arrays: Mapping[str, np.ndarray]) -> str:
+    header, data = packed(arrays)
+    text = base64.b64encode(data).decode("ascii")
+    return f'<script type="text/plain" id="{name}" data-header="{escape(json.dumps(header))}">{text}</script>'
 
 
-def _card(layer: _Layer, facts: UnitFacts, full: float, pictures: tuple[int, int, float, int]) -> str:
-    images, tile, density, quality = pictures
-    options = {"images": images, "tile": tile, "density": density, "quality": quality, "lazy": True}
-    card = card_markup(layer.dissection, facts, full, **options)
-    return card.replace('<div class="ul-unit">', f'<div class="ul-card" id="c{layer.key}{facts.unit}">', 1)
+def _fitting(atlas: Atlas) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+    """Which units have pictures in the page, and how many and how good ones: the most that keeps the file small.
 
-
-def _fitting(layers: Sequence[_Layer]) -> tuple[int, int, float, int]:
-    """The richest pictures that keep the file small, judged from a sample of the detectors."""
-    units = [(layer, int(unit)) for layer in layers for unit in layer.dissection.detectors(layer.name)]
-    if not units:
-        return _PICTURES[0]
-    sample = [units[i] for i in np.unique(np.linspace(0, len(units) - 1, 8).astype(int))]
-    for pictures in _PICTURES:
-        images, tile, density, quality = pictures
-        options = {"images": images, "tile": tile, "density": density, "quality": quality}
-        sizes = [
-            len(
-                card_markup(
-                    layer.dissection, facts_of(layer.dissection, np.array([unit]), layer.name)[0], 1.0, **options
-                )
-            )
-            for layer, unit in sample
-        ]
-        if float(np.mean(sizes)) * len(units) <= _BUDGET:
+    All units where they fit, else the detectors, else the best of these."""
+    everything = {key: np.arange(atlas.dissections[of].layers[name].units) for key, (of, name) in atlas.places.items()}
+    detectors = {key: atlas.dissections[of].detectors(name) for key, (of, name) in atlas.places.items()}
+    for units in (everything, detectors):
+        for kept in _KEPT:
+            if _size(atlas, units, *kept) <= _BUDGET:
+                return units, kept
+    most = max(map(len, detectors.values()), default=0)
+    while most > 1:
+        most = most * 3 // 4
+        fewer = {key: units[:most] for key, units in detectors.items()}
+        if _size(atlas, fewer, *_KEPT[-1]) <= _BUDGET:
             break
-    return pictures
+    return {key: units[:most] for key, units in detectors.items()}, _KEPT[-1]
 
 
-def _records(layer: _Layer) -> list[dict[str, object]]:
-    columns = layer.dissection.frame(layer.name)[["unit", "layer", "concept", "category", "iou", "detector"]]
-    return [
-        {**row, "id": f"{layer.key}{row['unit']}", "iou": round(row["iou"], 4), "detector": bool(row["detector"])}
-        for row in columns.to_dict("records")
+def _size(atlas: Atlas, units: Mapping[str, np.ndarray], images: int, quality: int) -> float:
+    """About how many bytes a page takes with these pictures, judged from a few of them."""
+    total = 0.0
+    for of in range(len(atlas.dissections)):
+        index = _shown(atlas, of, units, images)
+        sample = index[np.unique(np.linspace(0, len(index) - 1, 12).astype(int))] if len(index) else index
+        sizes = [len(_smaller(data, quality)) for data in atlas.pictures(of, sample.tolist())]
+        total += len(index) * float(np.mean(sizes)) if sizes else 0
+    for key, chosen in units.items():
+        one = atlas.units(key, chosen[:1], images)
+        total += len(chosen) * sum(array.nbytes for array in one.values())
+    return total
+
+
+def _shown(atlas: Atlas, of: int, units: Mapping[str, np.ndarray], images: int) -> np.ndarray:
+    """The images of one dissection that the page needs: int64, ascending."""
+    found = atlas.dissections[of]
+    tops: list[Any] = [
+        found.layers[name].top_index[units[key]][:, :images].ravel()
+        for key, (whose, name) in atlas.places.items()
+        if whose == of
     ]
+    index = np.unique(np.concatenate([*tops, np.zeros(0, np.int64)]))
+    return index[index >= 0]
+
+
+def _smaller(data: bytes, quality: int) -> bytes:
+    """A JPEG at another quality, at most 160 pixels high; what cannot be read stays out."""
+    if not data:
+        return data
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    picture.thumbnail((240, 160), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality, optimize=True)
+    return min(file.getvalue(), data, key=len) if picture.height == Image.open(io.BytesIO(data)).height else file.getvalue()
 
 
 def _footer(found: Sequence[Dissection]) -> str:

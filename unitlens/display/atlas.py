@@ -1,0 +1,196 @@
+"""Atlas: what a unit browser shows of dissections, as a few small arrays that a page can read on its own.
+
+Everything that changes with the quantile is read at some levels beforehand, so a page answers without Python.
+Shape letters: Q levels, U units, K nearest concepts of a unit, k top images, h x w cells, J edges of a tail.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from unitlens.dissection.result import Dissection
+
+#: Shares of the pixels, in per cent, that a page can keep: even steps for the eye on a logarithmic scale.
+SHARES = (
+    3, 2.5, 2, 1.75, 1.5, 1.25, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.175, 0.15, 0.125, 0.1,
+)  # fmt: skip
+NEAREST = 5  # concepts of a unit whose IoU is known at every level
+NONE = 65535  # in place of a concept's number
+UNKNOWN = 2  # in place of yes (1) and no (0)
+_KEPT = 16  # layers whose readings stay in memory
+
+
+def levels_of(dissection: Dissection) -> tuple[float, ...]:
+    """The quantiles that a page of this result can show, ascending; the result's own is among them."""
+    here = float(dissection.quantile)
+    if any(counts.tails is None for counts in dissection.layers.values()):
+        return (here,)
+    lowest, highest = dissection.recipe.get("bracket", (here, here))
+    known = [q for q in (round(1 - share / 100, 6) for share in SHARES) if lowest <= q <= highest]
+    return tuple(sorted({*known, here}))
+
+
+class Atlas:
+    """What a page shows of dissections, layer by layer and unit by unit.
+
+    Layers are named by keys: their own names, with the model's before them where there are several dissections.
+    """
+
+    def __init__(self, dissections: Sequence[Dissection]):
+        self.dissections = list(dissections)
+        self.places = dict(self._places())
+        self.levels = [levels_of(found) for found in self.dissections]
+        self._sweep = lru_cache(_KEPT)(self._swept)
+
+    def _places(self) -> list[tuple[str, tuple[int, str]]]:
+        models = [str(found.notes.get("model", "model")) for found in self.dissections]
+        names = [f"{name} {i + 1}" if models.count(name) > 1 else name for i, name in enumerate(models)]
+        several = len(names) > 1
+        return [
+            (f"{names[of]} · {layer}" if several else layer, (of, layer))
+            for of, found in enumerate(self.dissections)
+            for layer in found.layers
+        ]
+
+    def about(self) -> dict[str, Any]:
+        """What a page has to know first, ready for JSON: models, concepts, levels and layers."""
+        return {
+            "dissections": [self._about(of) for of in range(len(self.dissections))],
+            "layers": [self._layer_about(key, of, name) for key, (of, name) in self.places.items()],
+            "nearest": NEAREST,
+        }
+
+    def _about(self, of: int) -> dict[str, Any]:
+        found, levels = self.dissections[of], self.levels[of]
+        seen = found.concept_images
+        return {
+            "model": str(found.notes.get("model", "model")), "images": int(found.notes.get("images", 0)),
+            "names": [c.name for c in found.vocabulary], "categories": [c.category for c in found.vocabulary],
+            "shows": None if seen is None else [int(n) for n in seen],
+            "levels": list(levels), "here": levels.index(float(found.quantile)), "min_iou": float(found.min_iou),
+            "picture": [int(n) for n in found.notes.get("image_size", (0, 0))],
+        }  # fmt: skip
+
+    def _layer_about(self, key: str, of: int, name: str) -> dict[str, Any]:
+        counts = self.dissections[of].layers[name]
+        geometry = None if counts.geometry is None else [float(n) for n in counts.geometry]
+        return {"key": key, "name": name, "of": of, "units": counts.units, "geometry": geometry}
+
+    def layer(self, key: str) -> dict[str, np.ndarray]:
+        """The labels of a layer's units at all levels.
+
+        label uint16 (Q, U) concepts (65535 = none), iou uint16 (Q, U) in 65535ths, threshold float32 (Q, U), beats
+        uint8 (Q, U) (2 = not measured), near uint16 (U, K), near_iou uint16 (Q, U, K), peak float32 (U,).
+        """
+        readings, near = self._sweep(key)
+        best = [reading.best() for reading in readings]
+        counts = readings[0].layer()
+        return {
+            "label": _concepts(np.stack([label for label, _ in best])),
+            "iou": _shares(np.stack([iou for _, iou in best])),
+            "threshold": np.stack([reading.layer().threshold for reading in readings]).astype(np.float32),
+            "beats": np.stack([_beats(reading) for reading in readings]),
+            "near": _concepts(near),
+            "near_iou": _shares(np.stack([_of(reading.iou(), near) for reading in readings])),
+            "peak": counts.top_value[:, 0].astype(np.float32) if counts.top_value.size else counts.threshold * 0,
+        }
+
+    def units(self, key: str, units: Sequence[int], images: int | None = None) -> dict[str, np.ndarray]:
+        """What is seen of single units (n of them), with at most `images` of their top images.
+
+        units int32 (n,), top int32 (n, k) positions in the probe set (-1 = none), value float32 (n, k) peaks,
+        maps uint8 (n, k, h, w) from low (0) to high (255) float32 (n,), precision, recall, least and most (the 90 %
+        interval of the IoU) uint16 (Q, n, K), edges float32 (n, J) and tail float32 (n, J), the share of all pixels
+        above each. J is 0 where only one level is known.
+        """
+        chosen = np.asarray(units, dtype=np.int64)
+        readings, near = self._sweep(key)
+        counts, near = readings[0].layer(), near[chosen]
+        maps, low, high = _bytes(counts.top_map[chosen][:, :images].astype(np.float32))
+        rows: dict[str, list[np.ndarray]] = {"precision": [], "recall": [], "least": [], "most": []}
+        for reading in readings:
+            least, most = self._interval(key, reading)
+            rows["precision"].append(_of(reading.metric("precision")[chosen], near))
+            rows["recall"].append(_of(reading.metric("recall")[chosen], near))
+            rows["least"].append(_of(least[chosen], near))
+            rows["most"].append(_of(most[chosen], near))
+        edges, tail = self._tails(key, chosen)
+        return {
+            "units": chosen.astype(np.int32), "top": counts.top_index[chosen][:, :images].astype(np.int32),
+            "value": counts.top_value[chosen][:, :images].astype(np.float32), "maps": maps, "low": low, "high": high,
+            **{name: _shares(np.stack(values)) for name, values in rows.items()}, "edges": edges, "tail": tail,
+        }  # fmt: skip
+
+    def pictures(self, of: int, index: Sequence[int]) -> list[bytes]:
+        """JPEG bytes of images of the probe set; empty where none was kept."""
+        kept = self.dissections[of].thumbnails
+        return [bytes(kept.get(int(i), b"")) for i in index]
+
+    def _tails(self, key: str, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        of, name = self.places[key]
+        found = self.dissections[of]
+        tails = found.layers[name].tails
+        if tails is None:
+            return np.zeros((len(units), 0), np.float32), np.zeros((len(units), 0), np.float32)
+        return tails.edges[units].astype(np.float32), (tails.tail[units] / max(found.total, 1)).astype(np.float32)
+
+    def _interval(self, key: str, reading: Dissection) -> tuple[np.ndarray, np.ndarray]:
+        name = f"_interval {reading.quantile}"
+        found = self.__dict__.setdefault("_intervals", {})
+        if (key, name) not in found:
+            found[key, name] = reading.intervals()
+        return found[key, name]
+
+    def _swept(self, key: str) -> tuple[list[Dissection], np.ndarray]:
+        """The layer read at every level, and the K concepts (U, K) that each unit comes nearest at any of them."""
+        of, name = self.places[key]
+        whole = self.dissections[of]
+        alone = dataclasses.replace(whole, layers={name: whole.layers[name]})
+        readings = [alone.at(level) for level in self.levels[of]]
+        nearest = readings[0].iou()
+        for reading in readings[1:]:
+            nearest = np.maximum(nearest, reading.iou())
+        order = np.argsort(-nearest, axis=1, kind="stable")[:, :NEAREST]
+        near = np.where(np.take_along_axis(nearest, order, 1) > 0, order, -1)
+        missing = NEAREST - near.shape[1]
+        return readings, np.pad(near, ((0, 0), (0, max(0, missing))), constant_values=-1)
+
+
+def _of(table: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The columns (n, K) of each row of a table (n, C); NaN where there is no such concept."""
+    if not table.shape[1]:
+        return np.full(near.shape, np.nan)
+    return np.where(near >= 0, np.take_along_axis(table, np.maximum(near, 0), 1), np.nan)
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Numbers 0..1 as uint16, in 65534ths rounded; 65535 where a number is NaN."""
+    whole = np.rint(np.clip(np.nan_to_num(values), 0, 1) * (NONE - 1)).astype(np.uint16)
+    return np.where(np.isnan(values), np.uint16(NONE), whole)
+
+
+def _concepts(index: np.ndarray) -> np.ndarray:
+    return np.where(index < 0, NONE, index).astype(np.uint16)
+
+
+def _beats(reading: Dissection) -> np.ndarray:
+    chance = reading.chance()
+    return np.where(math.isnan(chance.level), UNKNOWN, chance.beats).astype(np.uint8)
+
+
+def _bytes(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Maps (n, k, h, w) as bytes between each unit's least (0) and greatest (255) finite value; NaN and -inf are 0."""
+    finite = np.where(np.isfinite(maps), maps, np.nan)
+    with np.errstate(invalid="ignore"):
+        low = np.nan_to_num(np.nanmin(finite, axis=(1, 2, 3), initial=np.inf), posinf=0)
+        high = np.nan_to_num(np.nanmax(finite, axis=(1, 2, 3), initial=-np.inf), neginf=0)
+    wide = np.maximum(high - low, 1e-12)[:, None, None, None]
+    scaled = (np.nan_to_num(maps, nan=-np.inf) - low[:, None, None, None]) / wide
+    whole = np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+    return whole, low.astype(np.float32), high.astype(np.float32)

@@ -1,0 +1,124 @@
+// @ts-check
+/** Bars: units per concept as buttons, and the curves of one unit. */
+
+import { draw, make, roving } from "./dom.js";
+import { levelWords, share } from "./units.js";
+
+/** The palette's name for a category; the stylesheet has a class for each. @param {string} category */
+export function categoryClass(category) {
+  const name = category === "color" ? "colour" : category;
+  return `ul-${["object", "part", "material", "texture", "colour"].includes(name) ? name : "other"}`;
+}
+
+/** "3 units". @param {number} count @param {string} noun */
+export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
+/** A bar graph of buttons; `other` are a second layer's counts by full name, hatched beside.
+ * @param {any[]} bars @param {string} chosen @param {(full: string) => void} choose @param {Map<string, number> | null} other */
+export function barGraph(bars, chosen, choose, other) {
+  const most = Math.max(1, ...bars.map((bar) => bar.units), ...(other ? other.values() : []));
+  const box = make("div", { class: "ul-bargraph", role: "toolbar", "aria-label": "Units per concept: choose one to see its units" });
+  bars.forEach((bar, i) => {
+    const second = other ? other.get(bar.full) || 0 : 0;
+    const words = `${bar.full}: ${plural(bar.units, "unit")}${other ? `, ${second} in the other` : ""}`;
+    const pressed = chosen === bar.full.toLowerCase();
+    const height = (/** @type {number} */ units) => `--v:${((100 * units) / most).toFixed(1)}%`;
+    box.append(
+      make(
+        "button",
+        {
+          type: "button", class: categoryClass(bar.category), tabindex: i === 0 ? 0 : -1, "aria-pressed": pressed, title: words,
+          "aria-label": words, onclick: () => choose(pressed ? "" : bar.full),
+        },
+        make("span", { class: "ul-column" }, make("b", {}, bar.units || ""), make("i", { style: height(bar.units) }),
+          other && make("i", { class: "ul-second", style: height(second) })),
+        make("span", { class: "ul-name" }, bar.full.slice(0, bar.full.lastIndexOf(" ("))),
+      ),
+    );
+  });
+  roving(box, "button");
+  return box;
+}
+
+const [WIDE, TALL, LEFT, BELOW] = [300, 120, 34, 20];
+
+/** The IoU of a unit's nearest concepts by the share of pixels kept, with the interval of the first; a line marks where
+ * one looks. @param {any} layer @param {any} detail @param {number} level */
+export function iouCurves(layer, detail, level) {
+  const { levels } = layer.world;
+  if (levels.length < 2) return null;
+  const kept = detail.near.map((concept, k) => ({ concept, k })).filter(({ concept }) => concept !== 65535).slice(0, 3);
+  const value = (name, q, k) => share(detail[name][q][k]);
+  const top = Math.max(0.1, ...kept.flatMap(({ k }) => levels.map((_, q) => Math.max(value("nearIou", q, k), value("most", q, k) || 0))));
+  const logs = levels.map((q) => Math.log(1 - q));
+  const x = (q) => LEFT + ((WIDE - LEFT - 6) * (logs[0] - logs[q])) / (logs[0] - logs[logs.length - 1]);
+  const y = (v) => 6 + (TALL - BELOW - 6) * (1 - v / top);
+  const points = (name, k) => levels.map((_, q) => [x(q), y(value(name, q, k))]).filter(([, v]) => !Number.isNaN(v));
+  const path = (list) => list.map(([a, b], i) => `${i ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`).join("");
+  const band = [...points("most", 0), ...points("least", 0).reverse()];
+  const words = kept.map(({ concept, k }) => `${layer.world.names[concept]} ${value("nearIou", level, k).toFixed(2)}`).join(", ");
+  return draw(
+    "svg",
+    { class: "ul-chart ul-curve", viewBox: `0 0 ${WIDE} ${TALL}`, role: "img", "aria-label": `IoU by share of pixels kept. At the ${levelWords(levels[level])}: ${words}` },
+    [0, top / 2, top].map((v) => [
+      draw("line", { class: "ul-tick", x1: LEFT, x2: WIDE - 6, y1: y(v), y2: y(v) }),
+      draw("text", { x: LEFT - 5, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)),
+    ]),
+    shownLevels(levels).map((q) => draw("text", { x: x(q), y: TALL - 4, "text-anchor": "middle" }, percent(levels[q]))),
+    band.length > 3 && draw("path", { class: `ul-interval ${categoryClass(layer.world.categories[kept[0].concept])}`, d: `${path(band)}Z` }),
+    kept.map(({ concept, k }) =>
+      draw("path", { class: `ul-line ul-line-${k} ${categoryClass(layer.world.categories[concept])}`, d: path(points("nearIou", k)) })),
+    draw("line", { class: "ul-here", x1: x(level), x2: x(level), y1: 4, y2: TALL - BELOW }),
+  );
+}
+
+/** @param {number[]} levels */
+function shownLevels(levels) {
+  const wanted = [0.97, 0.99, 0.995, 0.999].map((q) => levels.indexOf(q)).filter((q) => q >= 0);
+  return wanted.length ? wanted : [0, levels.length - 1];
+}
+
+/** @param {number} level */
+const percent = (level) => `${Number((100 * (1 - level)).toPrecision(2))} %`;
+
+/** How the unit's highest activations are distributed: pixels per bin of equal width, on a logarithmic scale.
+ * @param {any} detail @param {number} threshold @param {number} bins */
+export function tailBins(detail, threshold, bins = 24) {
+  const { edges, tail } = detail;
+  if (!edges.length) return null;
+  const [low, high] = [edges[0], Math.max(edges[edges.length - 1], detail.value[0] || -Infinity)];
+  if (!(high > low)) return null;
+  const above = (value) => {
+    // The share above a value: exponential between two edges, as the engine reads it.
+    let j = 0;
+    while (j < edges.length - 1 && edges[j + 1] <= value) j += 1;
+    if (j === edges.length - 1) return value >= high ? 0 : tail[j];
+    const part = (value - edges[j]) / Math.max(edges[j + 1] - edges[j], 1e-12);
+    return tail[j + 1] > 0 ? tail[j] * (tail[j + 1] / tail[j]) ** part : tail[j] * (1 - part);
+  };
+  const step = (high - low) / bins;
+  const counts = Array.from({ length: bins }, (_, i) => Math.max(0, above(low + i * step) - above(low + (i + 1) * step)));
+  return { low, high, counts, at: (threshold - low) / (high - low), first: tail[0] };
+}
+
+/** @param {any} detail @param {number} threshold */
+export function histogram(detail, threshold) {
+  const found = tailBins(detail, threshold);
+  if (!found) return null;
+  const [floor, most] = [1e-6, Math.max(...found.counts, 1e-5)];
+  const height = (v) => (v > floor ? Math.log(v / floor) / Math.log(most / floor) : 0) * (TALL - BELOW - 8);
+  const step = (WIDE - LEFT - 6) / found.counts.length;
+  const place = LEFT + Math.min(Math.max(found.at, 0), 1) * (WIDE - LEFT - 6);
+  return draw(
+    "svg",
+    {
+      class: "ul-chart ul-curve", viewBox: `0 0 ${WIDE} ${TALL}`, role: "img",
+      "aria-label": `Distribution of the highest ${(100 * found.first).toPrecision(2)} % of activations, from ${found.low.toPrecision(3)} to ${found.high.toPrecision(3)}; the threshold is ${threshold.toPrecision(3)}`,
+    },
+    found.counts.map((v, i) =>
+      draw("rect", { class: (i + 0.5) / found.counts.length > found.at ? "ul-fires" : "ul-rests", x: LEFT + i * step + 0.5, width: Math.max(1, step - 1), y: TALL - BELOW - height(v), height: height(v) })),
+    draw("line", { class: "ul-here", x1: place, x2: place, y1: 4, y2: TALL - BELOW }),
+    [[0, found.low, "start"], [1, found.high, "end"]].map(([at, v, anchor]) =>
+      draw("text", { x: LEFT + at * (WIDE - LEFT - 6), y: TALL - 4, "text-anchor": anchor }, Number(v).toPrecision(3))),
+  );
+}

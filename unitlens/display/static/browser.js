@@ -1,0 +1,342 @@
+// @ts-check
+/**
+ * Browser: all units of one or more dissections. The same view serves a notebook, where a kernel answers (kernel.js),
+ * and a page of its own, where everything is embedded (page.js).
+ * @typedef {{layer: string, query: string, category: string, order: string, masks: string, quantile: number,
+ *   min_iou: number, beats_chance: boolean, compare: string, selected: [string, number][], opened: [string, number] | []}} State
+ * @typedef {{get: (name: string) => any, set: (patch: Partial<State>) => void, on: (act: (names: string[]) => void) => () => void}} Memory
+ * @typedef {{layer: (key: string) => Promise<any>, units: (key: string, units: number[], images: number) => Promise<any[]>,
+ *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>}} Source
+ */
+
+import { barGraph, plural } from "./bars.js";
+import { withNear } from "./details.js";
+import { eachFrame, make } from "./dom.js";
+import { Grid } from "./grid.js";
+import { pins } from "./pins.js";
+import { Pictures, Strip } from "./tiles.js";
+import { toolbar } from "./toolbar.js";
+import { compared, levelAt, rowsOf, tally } from "./units.js";
+import { zoomed } from "./zoom.js";
+
+const CARD_IMAGES = 4;
+const ZOOM_IMAGES = 12;
+const AT_ONCE = 48; // units asked for together
+let browsers = 0;
+
+/** Shows a browser in an element. Returns what takes it away.
+ * @param {HTMLElement} root @param {any} about display/atlas.py's @param {Memory} memory @param {Source} source */
+export function browser(root, about, memory, source) {
+  return new Browser(root, about, memory, source).start();
+}
+
+class Browser {
+  constructor(root, about, memory, source) {
+    [this.root, this.about, this.memory, this.source] = [root, about, memory, source];
+    this.id = `ul-browser-${(browsers += 1)}`;
+    this.entries = about.layers.map((entry) => ({ ...entry, world: about.dissections[entry.of] }));
+    /** @type {Map<string, any>} */
+    this.layers = new Map();
+    this.details = new Map(); // "key:unit:images" -> detail, or null while it is asked for
+    this.pictures = new Pictures((of, ids) => source.pictures(of, ids));
+    this.stale = new Set(["rows", "tools", "zoom", "pins"]);
+    this.later = eachFrame(() => this.update());
+    this.grid = new Grid(
+      {
+        open: (row) => this.open(row), pin: (row) => this.pin(row), pinned: (row) => this.pinned(row),
+        wanted: (rows) => this.want(rows), detail: (row) => this.detail(row, CARD_IMAGES), pictures: this.pictures,
+      },
+      this.id,
+    );
+    this.trouble = make("div", { class: "ul-trouble", role: "alert", hidden: true });
+    this.graph = make("div", { class: "ul-graph" });
+    this.words = make("p", { class: "ul-muted ul-status", role: "status" });
+    this.zoom = make("section", { class: "ul-zoom", "aria-label": "One unit", hidden: true });
+    this.tray = make("section", { class: "ul-tray", "aria-label": "Pinned units", hidden: true });
+    this.tools = toolbar(this.id, about, this.entries, memory);
+  }
+
+  start() {
+    this.root.classList.add("unitlens", "ul-browser");
+    this.body = make("div", { class: "ul-body", role: "tabpanel", id: `${this.id}-panel`, "aria-label": "Units of the layer" }, this.grid.element, this.zoom);
+    this.root.append(this.tools.element, this.trouble, this.graph, this.words, this.body, this.tray);
+    const stop = this.memory.on((names) => this.heard(names));
+    const watch = new ResizeObserver(() => {
+      this.grid.show();
+      if (this.memory.get("opened").length) this.grid.go(this.grid.at); // the cards have moved
+      this.stale.add("zoom");
+      this.later();
+    });
+    watch.observe(this.grid.element);
+    this.root.addEventListener("keydown", this.escape);
+    const printing = matchMedia("print");
+    const print = () => this.print(printing.matches);
+    printing.addEventListener("change", print);
+    this.load();
+    return () => {
+      stop();
+      watch.disconnect();
+      printing.removeEventListener("change", print);
+      this.root.removeEventListener("keydown", this.escape);
+      this.later.cancel();
+    };
+  }
+
+  escape = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape" && this.memory.get("opened").length) this.close();
+  };
+
+  /** @param {string[]} names what has changed, here or in Python */
+  heard(names) {
+    const rows = ["layer", "query", "category", "order", "min_iou", "beats_chance", "quantile", "compare"];
+    if (names.some((name) => rows.includes(name))) this.stale.add("rows").add("zoom").add("pins");
+    if (names.includes("masks") || names.includes("selected")) this.stale.add("paint").add("zoom").add("pins");
+    if (names.includes("opened")) this.stale.add("zoom");
+    this.stale.add("tools");
+    if (names.includes("layer") || names.includes("compare")) this.load();
+    this.later();
+  }
+
+  /** Layers that have to be there, then the others while nobody waits. */
+  async load() {
+    const asked = [...this.shownKeys(), this.memory.get("compare"), ...this.memory.get("selected").map(([key]) => key)];
+    for (const key of [...new Set(asked.filter((key) => key))]) await this.fetchLayer(key);
+    for (const entry of this.entries) await this.fetchLayer(entry.key, false);
+  }
+
+  /** The keys of the layers on view: one, or all of them. */
+  shownKeys() {
+    const key = this.memory.get("layer");
+    return key ? [key] : this.entries.map((entry) => entry.key);
+  }
+
+  async fetchLayer(key, wanted = true) {
+    if (this.layers.has(key)) return;
+    const entry = this.entries.find((one) => one.key === key);
+    if (!entry) return;
+    this.layers.set(key, null);
+    try {
+      this.layers.set(key, { ...entry, arrays: await this.source.layer(key) });
+      if (wanted || this.shownKeys().includes(key)) this.stale.add("rows").add("zoom").add("pins");
+      this.stale.add("tools");
+      this.later();
+    } catch (error) {
+      this.layers.delete(key);
+      this.complain(error);
+    }
+  }
+
+  ready(keys) {
+    return keys.map((key) => this.layers.get(key)).filter((layer) => layer);
+  }
+
+  wish(extra = {}) {
+    const get = (name) => this.memory.get(name);
+    return { query: get("query"), category: get("category"), minIou: get("min_iou"), chance: get("beats_chance"), order: get("order"), ...extra };
+  }
+
+  update() {
+    const stale = this.stale;
+    this.stale = new Set();
+    if (stale.has("rows")) this.updateRows();
+    else if (stale.has("paint")) {
+      this.grid.state = { ...this.grid.state, style: this.memory.get("masks") };
+      this.grid.mark();
+      this.grid.paint();
+    }
+    if (stale.has("tools")) this.tools.update(this.layers);
+    if (stale.has("zoom")) this.updateZoom();
+    if (stale.has("pins")) this.updatePins();
+    requestAnimationFrame(() => {
+      this.root.dataset.painted = String(Number(this.root.dataset.painted || 0) + 1);
+    });
+  }
+
+  updateRows() {
+    const quantile = this.memory.get("quantile");
+    const layers = this.ready(this.shownKeys());
+    const rows = rowsOf(layers, quantile, this.wish());
+    const whole = this.memory.get("query") ? rowsOf(layers, quantile, this.wish({ query: "" })) : rows;
+    this.grid.many = layers.length > 1;
+    const best = rows.reduce((most, row) => Math.max(most, row.iou), 0);
+    const full = Math.min(1, Math.max(0.2, Math.ceil(best * 10 - 1e-9) / 10));
+    this.grid.state = { quantile, style: this.memory.get("masks"), full, minIou: this.memory.get("min_iou") };
+    this.grid.fill(rows);
+    this.updateGraph(whole, quantile);
+    const total = layers.reduce((sum, layer) => sum + layer.units, 0);
+    this.words.textContent = this.status(rows, total);
+  }
+
+  status(rows, total) {
+    const concepts = new Set(rows.map((row) => `${row.layer.of}:${row.concept}`)).size;
+    const beaten = rows.filter((row) => row.beats === 0).length;
+    const chance = beaten ? `, ${beaten} ${beaten === 1 ? "does" : "do"} not beat chance (faded)` : "";
+    return rows.length ? `${rows.length.toLocaleString("en")} of ${plural(total, "unit")}, ${plural(concepts, "concept")}${chance}.${this.contrast || ""}` : "";
+  }
+
+  updateGraph(rows, quantile) {
+    const categories = [...new Set(this.about.dissections.flatMap((one) => one.categories))];
+    const bars = tally(rows, categories);
+    const key = this.memory.get("compare");
+    const [other] = key && !this.shownKeys().includes(key) ? this.ready([key]) : [];
+    const second = other ? tally(rowsOf([other], quantile, this.wish({ query: "" })), categories) : null;
+    this.contrast = "";
+    if (second) {
+      const found = compared(bars, second);
+      const list = (names) => (names.length ? `${names.length} (${names.slice(0, 6).map((full) => full.slice(0, full.lastIndexOf(" ("))).join(", ")}${names.length > 6 ? ", ..." : ""})` : "none");
+      this.contrast = ` Concepts in both: ${found.both.length}; only here: ${list(found.first)}; only in ${key}: ${list(found.second)}.`;
+    }
+    const all = second ? [...bars, ...second.filter((bar) => !bars.some((one) => one.full === bar.full)).map((bar) => ({ ...bar, units: 0 }))] : bars;
+    all.sort((a, b) => categories.indexOf(a.category) - categories.indexOf(b.category));
+    const chosen = (/^\s*"(.+)"\s*$/.exec(this.memory.get("query")) || ["", ""])[1].toLowerCase();
+    const choose = (full) => this.memory.set({ query: full ? `"${full}"` : "" });
+    const [left, focused] = [this.graph.firstElementChild?.scrollLeft || 0, this.graph.contains(document.activeElement) && document.activeElement.getAttribute("title")];
+    this.graph.replaceChildren(barGraph(all, chosen, choose, second && new Map(second.map((bar) => [bar.full, bar.units]))));
+    this.graph.firstElementChild.scrollLeft = left;
+    if (focused) [...this.graph.querySelectorAll("button")].find((one) => one.title === focused)?.focus({ preventScroll: true });
+  }
+
+  /** What is known of a unit; with fewer of its images where that is what there is. */
+  detail(row, images) {
+    const at = (count) => this.details.get(`${row.layer.key}:${row.unit}:${count}`);
+    return at(images) || (images === CARD_IMAGES ? at(ZOOM_IMAGES) : null) || null;
+  }
+
+  /** Fetches what the cards in sight lack. @param {any[]} rows */
+  async want(rows, images = CARD_IMAGES) {
+    const missing = rows.filter((row) => !this.detail(row, images) && this.details.get(`${row.layer.key}:${row.unit}:${images}`) !== null);
+    const byLayer = Map.groupBy ? Map.groupBy(missing, (row) => row.layer) : groups(missing);
+    try {
+      for (const [layer, some] of byLayer) {
+        for (let first = 0; first < some.length; first += AT_ONCE) await this.fetchUnits(layer, some.slice(first, first + AT_ONCE), images);
+      }
+      await this.fetchPictures(rows, images);
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+
+  async fetchUnits(layer, rows, images) {
+    const name = (row) => `${layer.key}:${row.unit}:${images}`;
+    for (const row of rows) this.details.set(name(row), null);
+    try {
+      const found = await this.source.units(layer.key, rows.map((row) => row.unit), images);
+      rows.forEach((row, i) => this.details.set(name(row), withNear(layer, row.unit, found[i])));
+    } catch (error) {
+      for (const row of rows) this.details.delete(name(row));
+      throw error;
+    }
+    this.refresh(images);
+  }
+
+  async fetchPictures(rows, images) {
+    const wanted = new Map();
+    for (const row of rows) {
+      const top = this.detail(row, images)?.top || [];
+      wanted.set(row.layer.of, [...(wanted.get(row.layer.of) || []), ...Array.from(top).slice(0, images)]);
+    }
+    for (const [of, ids] of wanted) if (await this.pictures.fetch(of, ids)) this.refresh(images);
+  }
+
+  refresh(images) {
+    if (images === CARD_IMAGES) this.grid.paint();
+    this.stale.add("zoom").add("pins");
+    this.later();
+  }
+
+  pinned(row) {
+    return this.memory.get("selected").some(([key, unit]) => key === row.layer.key && unit === row.unit);
+  }
+
+  pin(row) {
+    const selected = this.memory.get("selected");
+    const rest = selected.filter(([key, unit]) => key !== row.layer.key || unit !== row.unit);
+    this.memory.set({ selected: rest.length < selected.length ? rest : [...selected, [row.layer.key, row.unit]] });
+  }
+
+  open(row) {
+    this.back = this.grid.element;
+    this.memory.set({ opened: [row.layer.key, row.unit] });
+  }
+
+  close() {
+    this.memory.set({ opened: [] });
+    this.back?.focus();
+  }
+
+  /** A unit as a row, whatever the search. */
+  rowFor([key, unit]) {
+    const layer = this.layers.get(key);
+    if (!layer || unit < 0 || unit >= layer.units) return null;
+    const wish = { query: String(unit), category: "", minIou: 0, chance: false, order: "unit" };
+    return rowsOf([layer], this.memory.get("quantile"), wish)[0] || null;
+  }
+
+  updateZoom() {
+    const opened = this.memory.get("opened");
+    const row = opened.length ? this.rowFor(opened) : null;
+    this.zoom.hidden = !row;
+    this.root.classList.toggle("ul-zoomed", Boolean(row));
+    if (!row) return this.zoom.replaceChildren();
+    const detail = this.detail(row, ZOOM_IMAGES);
+    if (!detail) {
+      this.want([row], ZOOM_IMAGES);
+      return undefined;
+    }
+    const held = this.zoom.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+    const scrolled = this.zoom.scrollTop;
+    const room = Math.max(60, Math.min(132, (this.zoom.clientWidth - 56) / 4));
+    const tall = Math.floor(row.layer.world.picture[1] ? (room * row.layer.world.picture[0]) / row.layer.world.picture[1] : room);
+    this.zoom.replaceChildren(...zoomed(row, detail, {
+      pictures: this.pictures, quantile: this.memory.get("quantile"), style: this.memory.get("masks"), pinned: this.pinned(row),
+      pin: () => this.pin(row), close: () => this.close(), step: (by) => this.step(row, by), tall,
+    }).filter(Boolean));
+    this.zoom.scrollTop = scrolled;
+    if (held) this.zoom.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+    this.fetchPictures([row], ZOOM_IMAGES).catch((error) => this.complain(error));
+    return undefined;
+  }
+
+  step(row, by) {
+    const at = this.grid.rows.findIndex((one) => one.layer === row.layer && one.unit === row.unit);
+    const next = this.grid.rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), this.grid.rows.length - 1)];
+    if (!next) return;
+    this.grid.go(this.grid.rows.indexOf(next));
+    this.memory.set({ opened: [next.layer.key, next.unit] });
+  }
+
+  updatePins() {
+    const rows = this.memory.get("selected").map((one) => this.rowFor(one)).filter((row) => row);
+    this.tray.hidden = !rows.length;
+    this.grid.mark();
+    this.want(rows.filter((row) => !this.detail(row, CARD_IMAGES)));
+    this.tray.replaceChildren(...pins(rows, {
+      detail: (row) => this.detail(row, CARD_IMAGES), pictures: this.pictures, Strip,
+      level: (row) => levelAt(row.layer.world.levels, this.memory.get("quantile")), style: this.memory.get("masks"),
+      open: (row) => this.open(row), drop: (row) => this.pin(row), clear: () => this.memory.set({ selected: [] }),
+    }));
+  }
+
+  /** All cards at once, for paper. @param {boolean} on */
+  async print(on) {
+    this.grid.whole = on;
+    this.grid.show();
+  }
+
+  /** Shows an error where it happened. @param {any} error */
+  complain(error) {
+    this.trouble.hidden = false;
+    this.trouble.replaceChildren(
+      make("strong", {}, String(error.message || error)),
+      error.trace ? make("details", {}, make("summary", {}, "Traceback"), make("pre", {}, error.trace)) : "",
+      make("button", { type: "button", class: "ul-button", onclick: () => { this.trouble.hidden = true; } }, "Dismiss"),
+    );
+  }
+}
+
+/** @param {any[]} rows */
+function groups(rows) {
+  const found = new Map();
+  for (const row of rows) found.set(row.layer, [...(found.get(row.layer) || []), row]);
+  return found;
+}

@@ -1,0 +1,57 @@
+// @ts-check
+/** Elements: the small vocabulary in which the views are written. Text always goes in as text, never as HTML. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element. attributes: "on..." are listeners, `null` and `false` are left out, "style" may hold CSS variables.
+ * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children */
+export function make(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** An SVG element.
+ * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children */
+export function draw(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** @param {any} element @param {Record<string, any>} attributes @param {any[]} children */
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Calls `act` once in the next frame, however often it is asked for until then.
+ * @param {() => void} act */
+export function eachFrame(act) {
+  let waiting = 0;
+  const ask = () => {
+    waiting = waiting || requestAnimationFrame(() => {
+      waiting = 0;
+      act();
+    });
+  };
+  ask.cancel = () => cancelAnimationFrame(waiting);
+  return ask;
+}
+
+/** One of several elements takes the focus by Tab; the arrow keys, Home and End move it among them.
+ * @param {HTMLElement} box @param {string} selector */
+export function roving(box, selector) {
+  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  box.addEventListener("keydown", (event) => {
+    const all = /** @type {HTMLElement[]} */ ([...box.querySelectorAll(selector)]);
+    const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const ends = { Home: 0, End: all.length - 1 };
+    const to = event.key in ends ? ends[event.key] : event.key in steps ? at + steps[event.key] : -1;
+    if (at < 0 || to < 0 || to >= all.length) return;
+    event.preventDefault();
+    all.forEach((one, i) => one.setAttribute("tabindex", i === to ? "0" : "-1"));
+    all[to].focus();
+  });
+}

@@ -1,0 +1,70 @@
+// @ts-check
+/** Kernel: the browser as a widget: state in synced traits, questions as messages that Python answers. */
+
+import { browser } from "./browser.js";
+import { unitsOf } from "./details.js";
+import { files, unpack } from "./pack.js";
+
+const PATIENCE = 30_000; // ms
+const NAMES = ["layer", "query", "category", "order", "masks", "quantile", "min_iou", "beats_chance", "compare", "selected", "opened"];
+
+/** Asks Python; each answer carries the number of its question. @param {any} model */
+export function asking(model) {
+  let last = 0;
+  const open = new Map();
+  const heard = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
+    const waiting = open.get(message.id);
+    if (!waiting) return;
+    open.delete(message.id);
+    clearTimeout(waiting.timer);
+    if (message.error) waiting.fail(Object.assign(new Error(message.error), { trace: message.trace }));
+    else waiting.done(unpack(message.header, buffers[0] || new ArrayBuffer(0)));
+  };
+  model.on("msg:custom", heard);
+  /** @param {Record<string, any>} question */
+  const ask = (question) =>
+    new Promise((done, fail) => {
+      const id = `${Date.now()}-${(last += 1)}`;
+      const timer = setTimeout(() => {
+        open.delete(id);
+        fail(new Error("No answer from Python. Is the kernel busy or gone? Run the cell again."));
+      }, PATIENCE);
+      open.set(id, { done, fail, timer });
+      model.send({ ...question, id });
+    });
+  ask.stop = () => model.off("msg:custom", heard);
+  return ask;
+}
+
+/** @param {{model: any, el: HTMLElement}} widget */
+function render({ model, el }) {
+  const ask = asking(model);
+  const listeners = new Set();
+  const memory = {
+    get: (name) => model.get(name),
+    set: (patch) => {
+      for (const [name, value] of Object.entries(patch)) model.set(name, value);
+      model.save_changes();
+    },
+    on: (act) => {
+      listeners.add(act);
+      return () => listeners.delete(act);
+    },
+  };
+  const changes = NAMES.map((name) => [`change:${name}`, () => listeners.forEach((act) => act([name]))]);
+  for (const [event, act] of changes) model.on(event, act);
+  const source = {
+    layer: (key) => ask({ kind: "layer", key }),
+    units: async (key, units, images) => unitsOf(await ask({ kind: "units", key, units, images })),
+    pictures: async (of, ids) => files(await ask({ kind: "pictures", of, ids })),
+  };
+  el.style.setProperty("--ul-height", `${model.get("height")}px`);
+  const stop = browser(el, model.get("_about"), memory, source);
+  return () => {
+    stop();
+    ask.stop();
+    for (const [event, act] of changes) model.off(event, act);
+  };
+}
+
+export default { render };

@@ -1,0 +1,143 @@
+// @ts-check
+/**
+ * Units: which of them match a search, in which order, and what is said of them. Pure functions of the arrays that
+ * display/atlas.py describes.
+ * @typedef {{model: string, images: number, names: string[], categories: string[], shows: number[] | null,
+ *   levels: number[], here: number, min_iou: number, picture: number[]}} World
+ * @typedef {{key: string, name: string, of: number, units: number, geometry: number[] | null, world: World,
+ *   arrays: Record<string, {data: any, shape: number[]}>}} Layer
+ * @typedef {{layer: Layer, unit: number, concept: number, iou: number, own: number, ownIou: number, beats: number}} Row
+ * @typedef {{query: string, category: string, minIou: number, chance: boolean, order: string}} Wish
+ */
+
+export const NONE = 65535;
+const SCALE = 65534;
+
+/** A share that was stored as a whole number; NaN where it is not known.
+ * @param {number} whole */
+export const share = (whole) => (whole === NONE ? NaN : whole / SCALE);
+
+/** The nearest level to a quantile: its place.
+ * @param {number[]} levels @param {number} quantile */
+export function levelAt(levels, quantile) {
+  const far = levels.map((level) => Math.abs(Math.log((1 - level) / (1 - quantile))));
+  return far.indexOf(Math.min(...far));
+}
+
+/** A level in words: "top 1 % of pixels".
+ * @param {number} level */
+export const levelWords = (level) => `top ${Number((100 * (1 - level)).toPrecision(3))} % of pixels`;
+
+/** "tree (object)", or "no concept".
+ * @param {World} world @param {number} concept */
+export const fullName = (world, concept) =>
+  concept === NONE ? "no concept" : `${world.names[concept]} (${world.categories[concept]})`;
+
+/** The name alone.
+ * @param {World} world @param {number} concept */
+export const shortName = (world, concept) => (concept === NONE ? "no concept" : world.names[concept]);
+
+/** What a screen reader says of a unit: "unit 150 of conv5_3: airplane (object), IoU 0.09".
+ * @param {Row} row */
+export function rowWords(row) {
+  const other = row.own !== row.concept ? `; own label ${fullName(row.layer.world, row.own)}, ${row.ownIou.toFixed(2)}` : "";
+  const chance = row.beats === 0 ? "; does not beat chance" : "";
+  return `unit ${row.unit} of ${row.layer.key}: ${fullName(row.layer.world, row.concept)}, IoU ${row.iou.toFixed(2)}${other}${chance}`;
+}
+
+/** A search as words, a unit's number, and whether a concept's whole name is asked for (in quotes).
+ * @param {string} query */
+export function parsed(query) {
+  const exact = /^\s*"(.+)"\s*$/.exec(query);
+  if (exact) return { exact: exact[1].toLowerCase(), words: [], unit: null };
+  const words = query.toLowerCase().split(/[\s,]+/).filter((word) => word && word !== "unit");
+  const numbers = words.filter((word) => /^\d+$/.test(word));
+  return { exact: "", words: words.filter((word) => !/^\d+$/.test(word)), unit: numbers.length ? Number(numbers[0]) : null };
+}
+
+/** Which concepts a search names: one byte for each.
+ * @param {Layer} layer @param {{exact: string, words: string[]}} asked @param {string} category */
+function conceptsAsked(layer, asked, category) {
+  const { names, categories } = layer.world;
+  return Uint8Array.from(names, (name, i) => {
+    const full = `${name} (${categories[i]})`.toLowerCase();
+    if (category && categories[i] !== category) return 0;
+    if (asked.exact) return Number(asked.exact === full || asked.exact === name.toLowerCase());
+    const text = `${full} ${layer.key.toLowerCase()}`;
+    return Number(asked.words.every((word) => text.includes(word)));
+  });
+}
+
+/** One unit as it answers a search at a level, or null: with its own label, or with a near concept that was asked for.
+ * @param {Layer} layer @param {number} level @param {number} unit @param {Uint8Array} asked @param {boolean} named */
+function rowOf(layer, level, unit, asked, named) {
+  const { label, iou, beats, near, near_iou: nearIou } = layer.arrays;
+  const at = level * layer.units + unit;
+  const [own, ownIou] = [label.data[at], share(iou.data[at])];
+  const row = { layer, unit, concept: own, iou: ownIou, own, ownIou, beats: beats.data[at] };
+  if (own === NONE ? !named : asked[own]) return row;
+  if (!named) return null;
+  const count = near.shape[1];
+  for (let k = 0, best = -1; k < count; k += 1) {
+    const concept = near.data[unit * count + k];
+    const found = share(nearIou.data[at * count + k]);
+    if (concept !== NONE && asked[concept] && found > best) [best, row.concept, row.iou] = [found, concept, found];
+  }
+  return row.concept === own ? null : row;
+}
+
+/** The units that answer a wish, in its order: "iou" falls, "unit" rises, "concept" by name.
+ * @param {Layer[]} layers @param {number} quantile @param {Wish} wish @returns {Row[]} */
+export function rowsOf(layers, quantile, wish) {
+  const asked = parsed(wish.query);
+  const named = Boolean(asked.exact || asked.words.length || wish.category);
+  const rows = [];
+  for (const layer of layers) {
+    const level = levelAt(layer.world.levels, quantile);
+    const concepts = conceptsAsked(layer, asked, wish.category);
+    for (let unit = 0; unit < layer.units; unit += 1) {
+      if (asked.unit !== null && unit !== asked.unit) continue;
+      const row = rowOf(layer, level, unit, concepts, named);
+      // A unit that is asked for by its number is shown, however weak.
+      if (row && (row.iou >= wish.minIou || asked.unit !== null) && !(wish.chance && row.beats === 0)) rows.push(row);
+    }
+  }
+  return rows.sort(ORDERS[wish.order] || ORDERS.iou);
+}
+
+/** @type {Record<string, (a: Row, b: Row) => number>} */
+const ORDERS = {
+  iou: (a, b) => b.iou - a.iou || a.unit - b.unit,
+  unit: (a, b) => a.unit - b.unit,
+  concept: (a, b) => name(a).localeCompare(name(b)) || b.iou - a.iou,
+};
+/** @param {Row} row */
+const name = (row) => shortName(row.layer.world, row.concept);
+
+/** Units per concept: [{world, concept, full, category, units, best}], by category, then by falling number.
+ * @param {Row[]} rows @param {string[]} categories */
+export function tally(rows, categories) {
+  const found = new Map();
+  for (const row of rows) {
+    if (row.concept === NONE) continue;
+    const full = fullName(row.layer.world, row.concept);
+    const bar = found.get(full) || {
+      world: row.layer.world, concept: row.concept, full, category: row.layer.world.categories[row.concept], units: 0, best: 0,
+    };
+    found.set(full, { ...bar, units: bar.units + 1, best: Math.max(bar.best, row.iou) });
+  }
+  return [...found.values()].sort(
+    (a, b) => categories.indexOf(a.category) - categories.indexOf(b.category) || b.units - a.units || a.full.localeCompare(b.full),
+  );
+}
+
+/** Concepts of two tallies: how many both have, and the names that only one has.
+ * @param {{full: string}[]} first @param {{full: string}[]} second */
+export function compared(first, second) {
+  const [mine, theirs] = [first, second].map((bars) => new Set(bars.map((bar) => bar.full)));
+  return {
+    both: [...mine].filter((full) => theirs.has(full)),
+    first: [...mine].filter((full) => !theirs.has(full)),
+    second: [...theirs].filter((full) => !mine.has(full)),
+  };
+}

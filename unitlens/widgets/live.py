@@ -1,0 +1,53 @@
+"""Live: what all our widgets share: questions answered by message, errors shown where they happen, static twins."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anywidget
+import numpy as np
+
+from unitlens.display.pack import packed
+from unitlens.errors import UnitLensError
+from unitlens.rich import Html
+
+Answer = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+
+
+class LiveView(anywidget.AnyWidget):
+    """A widget whose page asks questions of Python.
+
+    answer: gives the named arrays that a question asks for. twin: what is shown where no widget can be (GitHub, an
+    exported page, a kernel that is gone). An error of `answer` is shown in the widget, with its traceback folded away.
+    """
+
+    def __init__(self, answer: Answer, twin: Html, **traits: Any):
+        super().__init__(**traits)
+        self._answer, self._twin = answer, twin
+        self.on_msg(self._heard)
+
+    def _heard(self, _: Any, question: Any, __: Any) -> None:
+        if not isinstance(question, dict) or "id" not in question:
+            return
+        try:
+            header, data = packed(self._answer(question))
+        except Exception as error:  # noqa: BLE001  (whatever it is, the page has to say it)
+            known = isinstance(error, UnitLensError)
+            words = str(error) if known else f"{type(error).__name__}: {error}"
+            self.send({"id": question["id"], "error": words, "trace": traceback.format_exc()})
+        else:
+            self.send({"id": question["id"], "header": header}, [data])
+
+    def text(self) -> str:
+        """The text twin."""
+        return self._twin.text()
+
+    def __repr__(self) -> str:
+        return self._twin.text().partition("\n")[0]
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget, with HTML and text for pages that cannot show it."""
+        data, metadata = super()._repr_mimebundle_(**options)
+        return {**data, "text/html": self._twin._repr_html_(), "text/plain": self._twin.text()}, metadata
