@@ -24,6 +24,7 @@ from unitlens.errors import OptionError
 
 #: What a page keeps of a unit, from rich to small: (top images, JPEG quality).
 _KEPT = ((12, 84), (8, 80), (6, 76), (6, 66), (4, 66), (4, 52), (3, 45), (2, 40))
+_LARGEST = (240, 160)  # pixels of a picture in the page
 _BUDGET = 4_000_000  # bytes of pictures and maps, before they are written as text
 
 
@@ -103,8 +104,9 @@ def _data(atlas: Atlas) -> str:
     first = atlas.dissections[0]
     key = next(reversed([k for k, (of, _) in atlas.places.items() if of == 0]))
     state = {
-        "layer": key, "query": "", "category": "", "order": "iou", "masks": "outline", "quantile": float(first.quantile),
-        "min_iou": float(first.min_iou), "beats_chance": False, "compare": "", "selected": [], "opened": [],
+        "layer": key, "query": "", "category": "", "order": "iou", "masks": "outline", "compare": "",
+        "quantile": float(first.quantile), "min_iou": float(first.min_iou), "beats_chance": False, "selected": [],
+        "opened": [],
     }  # fmt: skip
     about = json.dumps({"about": atlas.about(), "state": state}, ensure_ascii=True).replace("<", "\\u003c")
     parts = [f'<script type="application/json" id="ul-about">{about}</script>']
@@ -112,7 +114,7 @@ def _data(atlas: Atlas) -> str:
     for i, name in enumerate(atlas.places):
         parts.append(_block(f"ul-layer-{i}", atlas.layer(name)))
         if len(units[name]):
-            parts.append(_block(f"ul-units-{i}", atlas.units(name, units[name], images)))
+            parts.append(_block(f"ul-units-{i}", atlas.units(name, units[name].tolist(), images)))
     for of in range(len(atlas.dissections)):
         index = _shown(atlas, of, units, images)
         pictures = [_smaller(data, quality) for data in atlas.pictures(of, index.tolist())]
@@ -154,7 +156,7 @@ def _size(atlas: Atlas, units: Mapping[str, np.ndarray], images: int, quality: i
         sizes = [len(_smaller(data, quality)) for data in atlas.pictures(of, sample.tolist())]
         total += len(index) * float(np.mean(sizes)) if sizes else 0
     for key, chosen in units.items():
-        one = atlas.units(key, chosen[:1], images)
+        one = atlas.units(key, chosen[:1].tolist(), images)
         total += len(chosen) * sum(array.nbytes for array in one.values())
     return total
 
@@ -176,10 +178,11 @@ def _smaller(data: bytes, quality: int) -> bytes:
     if not data:
         return data
     picture = Image.open(io.BytesIO(data)).convert("RGB")
-    picture.thumbnail((240, 160), Image.Resampling.LANCZOS)
+    size = picture.size
+    picture.thumbnail(_LARGEST, Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=quality, optimize=True)
-    return min(file.getvalue(), data, key=len) if picture.height == Image.open(io.BytesIO(data)).height else file.getvalue()
+    return data if picture.size == size and len(data) <= file.tell() else file.getvalue()
 
 
 def _footer(found: Sequence[Dissection]) -> str:

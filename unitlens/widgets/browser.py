@@ -24,8 +24,9 @@ class Browser(LiveView):
     """All units of one or more dissections; made by `browse`.
 
     Every trait can be read, set and observed: layer (a key of `layers`, "" = all), query (as typed in the search
-    field; quotes ask for one concept: '"tree (object)"'), category, order ("iou", "concept", "unit"), masks ("outline", "heat", "dim", "plain"),
-    quantile, min_iou, beats_chance, compare (the key of a second layer), selected (the pinned units), opened (the unit on view).
+    field; quotes ask for one concept: '"tree (object)"'), category, order ("iou", "concept", "unit"), masks ("outline",
+    "heat", "dim", "plain"), quantile, min_iou, beats_chance, compare (the key of a second layer), selected (the pinned
+    units), opened (the unit on view).
     """
 
     _esm = module("kernel.js")
@@ -41,18 +42,18 @@ class Browser(LiveView):
     min_iou = traitlets.Float(min=0.0, max=1.0).tag(sync=True)
     beats_chance = traitlets.Bool(False).tag(sync=True)
     compare = traitlets.Unicode().tag(sync=True)
-    selected = traitlets.List().tag(sync=True)
-    opened = traitlets.List().tag(sync=True)
+    selected: Any = traitlets.List().tag(sync=True)
+    opened: Any = traitlets.List().tag(sync=True)
     height = traitlets.Int(760, min=240, max=4000).tag(sync=True)
 
     def __init__(self, dissections: Sequence[Dissection], **traits: Any):
         self.atlas = Atlas(dissections)
         self.layers = tuple(self.atlas.places)
         first = self.atlas.dissections[0]
-        own = list(first.layers)[-1]
+        last = [key for key, (of, _) in self.atlas.places.items() if of == 0][-1]
         start = {
-            "_about": self.atlas.about(), "layer": next(k for k, place in self.atlas.places.items() if place == (0, own)),
-            "quantile": float(first.quantile), "min_iou": float(first.min_iou),
+            "_about": self.atlas.about(), "layer": last, "quantile": float(first.quantile),
+            "min_iou": float(first.min_iou),
         }  # fmt: skip
         super().__init__(self._answered, summary_html(first), **{**start, **traits})
 
@@ -101,7 +102,8 @@ class Browser(LiveView):
     def _unit(self, one: Any, name: str) -> list[Any]:
         pair = list(one) if isinstance(one, (list, tuple)) else [self.layer or self.layers[-1], one]
         if len(pair) != 2 or pair[0] not in self.atlas.places:
-            raise OptionError(f"{name}: expected units or (layer, unit) pairs with a layer of {self.layers}, got {one!r}")
+            known = ", ".join(map(repr, self.layers))
+            raise OptionError(f"{name}: expected units, or (layer, unit) with a layer of {known}; got {one!r}")
         of, layer = self.atlas.places[pair[0]]
         units = self.atlas.dissections[of].layers[layer].units
         if isinstance(pair[1], bool) or not isinstance(pair[1], (int, np.integer)) or not 0 <= pair[1] < units:

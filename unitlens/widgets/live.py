@@ -33,12 +33,12 @@ class LiveView(anywidget.AnyWidget):
             return
         try:
             header, data = packed(self._answer(question))
-        except Exception as error:  # noqa: BLE001  (whatever it is, the page has to say it)
+        except Exception as error:
             known = isinstance(error, UnitLensError)
             words = str(error) if known else f"{type(error).__name__}: {error}"
             self.send({"id": question["id"], "error": words, "trace": traceback.format_exc()})
-        else:
-            self.send({"id": question["id"], "header": header}, [data])
+            raise  # ipywidgets puts it into the kernel's log, where nobody looks: the page has said it
+        self.send({"id": question["id"], "header": header}, [data])
 
     def text(self) -> str:
         """The text twin."""
@@ -49,5 +49,5 @@ class LiveView(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, with HTML and text for pages that cannot show it."""
-        data, metadata = super()._repr_mimebundle_(**options)
+        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
         return {**data, "text/html": self._twin._repr_html_(), "text/plain": self._twin.text()}, metadata
