@@ -160,7 +160,8 @@ export class Grid {
       card.element.setAttribute("aria-selected", String(pinned));
       card.element.classList.toggle("ul-active", card.element.id === `${this.id}-${this.at}`);
     }
-    if (this.cards.size && document.getElementById(`${this.id}-${this.at}`)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
+    const active = this.rows[this.at];
+    if (active && this.cards.has(`${active.layer.key}:${active.unit}`)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
     else this.element.removeAttribute("aria-activedescendant");
   }
 
@@ -181,6 +182,7 @@ export class Grid {
   /** Makes a place the active one and brings it into sight. @param {number} place */
   go(place) {
     this.at = place;
+    if (!this.lay) return; // nothing has been laid out yet
     const line = Math.floor(place / this.lay.columns) * this.lay.row;
     const { scrollTop, clientHeight } = this.element;
     if (line < scrollTop) this.element.scrollTop = line;

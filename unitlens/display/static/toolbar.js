@@ -64,7 +64,7 @@ function choice(words, options, chosen) {
 /** @param {any} about @param {import("./browser.js").Memory} memory */
 function quantileSlider(about, memory) {
   const { levels } = about.dissections[0];
-  const output = make("output", { class: "ul-level" });
+  const output = make("span", { class: "ul-level", "aria-hidden": "true" }); // the slider says the same
   const input = make("input", {
     type: "range", class: "ul-slider", min: 0, max: levels.length - 1, step: 1, "aria-label": "How much of the pixels a unit fires on",
     oninput: () => memory.set({ quantile: levels[Number(input.value)] }),
