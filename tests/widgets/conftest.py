@@ -43,7 +43,8 @@ const models = {};
 function receive([name, method, content, texts]) {
   const buffers = texts.map((text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
   if (method === "custom") models[name].call("msg:custom", content, buffers);
-  else for (const [trait, value] of Object.entries(content)) models[name].change(trait, value);
+  else if (method === "update") for (const [trait, value] of Object.entries(content)) models[name].change(trait, value);
+  // The third, "echo_update", tells other pages what this one has said.
 }
 """
 SHOW = """async ({ name, state, width }) => {
@@ -64,7 +65,8 @@ QUIET = """async () => {
     last = now;
   }
 }"""
-PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Widgets</title><link rel="icon" href="data:,">
+PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Widgets</title>
+<link rel="icon" href="data:,">
 <meta http-equiv="Content-Security-Policy" content="require-trusted-types-for 'script'">
 <meta name="viewport" content="width=device-width"><style>%s</style></head><body><script>%s</script></body></html>"""
 

@@ -17,11 +17,12 @@ EVIL = "<img src=x onerror=\"window.hacked=1\">{} & 'x'"
 
 
 def cards(page: Any) -> list[str]:
-    """What a screen reader says of the units in sight, in their order."""
+    """What a screen reader says of the units in sight, in their order, which is also that of the elements."""
     said = page.locator(".ul-option").evaluate_all(
         "(all) => all.map((one) => [Number(one.ariaPosInSet), one.getAttribute('aria-label')])"
     )
-    return [words for _, words in sorted(said)]
+    assert [at for at, _ in said] == list(range(said[0][0] if said else 0, said[0][0] + len(said) if said else 0))
+    return [words for _, words in said]
 
 
 def units(page: Any) -> list[int]:

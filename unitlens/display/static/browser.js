@@ -56,7 +56,6 @@ class Browser {
 
   start() {
     this.root.classList.add("unitlens", "ul-browser");
-    this.root.dataset.lmSuppressShortcuts = "true"; // JupyterLab has its own meaning for our keys
     this.body = make("div", { class: "ul-body", role: "tabpanel", id: `${this.id}-panel`, "aria-label": "Units of the layer" }, this.grid.element, this.zoom);
     this.root.append(this.tools.element, this.trouble, this.graph, this.words, this.body, this.tray);
     const stop = this.memory.on((names) => this.heard(names));
@@ -67,7 +66,7 @@ class Browser {
       this.later();
     });
     watch.observe(this.grid.element);
-    this.root.addEventListener("keydown", this.escape);
+    this.root.addEventListener("keydown", this.key);
     const printing = matchMedia("print");
     const print = () => this.print(printing.matches);
     printing.addEventListener("change", print);
@@ -76,14 +75,16 @@ class Browser {
       stop();
       watch.disconnect();
       printing.removeEventListener("change", print);
-      this.root.removeEventListener("keydown", this.escape);
+      this.root.removeEventListener("keydown", this.key);
       this.later.cancel();
       clearTimeout(this.waiting);
     };
   }
 
-  escape = (/** @type {KeyboardEvent} */ event) => {
+  /** A notebook deletes a cell on "d d" and leaves it on the arrow keys: plain keys stay here. */
+  key = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Escape" && this.memory.get("opened").length) this.close();
+    if (!event.ctrlKey && !event.altKey && !event.metaKey) event.stopPropagation();
   };
 
   /** @param {string[]} names what has changed, here or in Python */
