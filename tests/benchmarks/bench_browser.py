@@ -52,12 +52,12 @@ LATENCY = """() => {
   const root = document.querySelector(".ul-browser");
   window.latencies = [];
   root.addEventListener("keydown", () => {
-    const [from, before] = [performance.now(), root.dataset.painted];
-    const look = () => {
-      if (root.dataset.painted === before) return requestAnimationFrame(look);
-      return requestAnimationFrame(() => requestAnimationFrame(() => window.latencies.push(performance.now() - from)));
-    };
-    look();
+    const from = performance.now();
+    const watch = new MutationObserver(() => {
+      watch.disconnect();
+      requestAnimationFrame(() => requestAnimationFrame(() => window.latencies.push(performance.now() - from)));
+    });
+    watch.observe(root, { attributeFilter: ["data-painted"] });
   }, true);
 }"""
 
@@ -100,14 +100,22 @@ def jupyterlab() -> Iterator[tuple[ModuleType, Any]]:
 
 
 class Traffic:
-    """Bytes that have come to the page over websockets."""
+    """Bytes that have come to the page over its websockets, each of which hears the kernel."""
 
     def __init__(self, page: Any):
-        self.bytes = 0
-        page.on("websocket", lambda socket: socket.on("framereceived", self._came))
+        self.by_socket: list[int] = []
+        page.on("websocket", self._opened)
 
-    def _came(self, payload: Any) -> None:
-        self.bytes += len(payload)
+    def _opened(self, socket: Any) -> None:
+        place = len(self.by_socket)
+        self.by_socket.append(0)
+        socket.on("framereceived", lambda payload: self._came(place, len(payload)))
+
+    def _came(self, place: int, count: int) -> None:
+        self.by_socket[place] += count
+
+    def clear(self) -> None:
+        self.by_socket = [0] * len(self.by_socket)
 
 
 def pressed(page: Any, place: str, keys: list[str]) -> np.ndarray:
@@ -122,7 +130,10 @@ def pressed(page: Any, place: str, keys: list[str]) -> np.ndarray:
 
 
 def quiet(page: Any) -> None:
-    """Waits until nothing has been painted for a second."""
+    """Waits until every layer is there and nothing has been painted for a second."""
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.ul-tab[data-key] small')].slice(0, -1).every((one) => one.textContent)"
+    )
     last = None
     while last != (last := page.evaluate("() => document.querySelector('.ul-browser').dataset.painted")):
         page.wait_for_timeout(1000)
@@ -141,15 +152,15 @@ def bench(lab: ModuleType, server: Any, browser: Any, options: str, profile: boo
     opened = lab.LabPage(page, "bench.ipynb")
     opened.open(server)
     opened.run_all()
-    before = traffic.bytes
+    traffic.clear()
     page.evaluate(WATCH)
     start = perf_counter()
     times = page.evaluate(OPEN, f"b = ul.browse(found{options})\nb")
     page.screenshot(path=str(KEPT.parent / "opened.png"))
     quiet(page)
     whole = perf_counter() - start - 1
-    megabytes = (traffic.bytes - before) / 1e6
-    print(f"browse(found{options}): {megabytes:.2f} MB, reply after {times['kernel']:.0f} ms, first picture "
+    megabytes = " + ".join(f"{count / 1e6:.2f}" for count in traffic.by_socket if count > 100_000)
+    print(f"browse(found{options}): {megabytes} MB, reply after {times['kernel']:.0f} ms, first picture "
           f"{times['first']:.0f} ms later, everything after {whole:.1f} s", flush=True)  # fmt: skip
     latency(page, profile)
     memory = page.evaluate("() => performance.memory.usedJSHeapSize / 1e6")

@@ -86,13 +86,15 @@ def test_the_nearest_concepts_are_the_labels_and_those_of_highest_iou_at_any_lev
     assert (arrays["near_iou"][:, arrays["near"] == NONE] == NONE).all()
 
 
-def test_a_label_is_among_the_nearest_concepts(dissected: Dissection) -> None:
+def test_a_label_is_among_the_nearest_concepts_unless_a_unit_has_more_labels_than_that(dissected: Dissection) -> None:
     """Else a page could not tell how sure it is."""
     for name in LAYERS:
         arrays = Atlas([dissected]).layer(name)
+        several = np.array([len(set(labels)) > NEAREST for labels in arrays["label"].T])
+        assert several.mean() < 0.02
         for label in arrays["label"]:
             inside = (arrays["near"] == label[:, None]).any(1) | (label == NONE)
-            assert inside.all()
+            assert (inside | several).all()
 
 
 def test_precision_recall_and_intervals_are_those_of_every_level(evident: Dissection) -> None:

@@ -1,7 +1,7 @@
 // @ts-check
 /** Bars: units per concept as buttons, and the curves of one unit. */
 
-import { draw, make, roving } from "./dom.js";
+import { draw, focused, inPlace, make, roving } from "./dom.js";
 import { levelWords, share } from "./units.js";
 
 /** The palette's name for a category; the stylesheet has a class for each. @param {string} category */
@@ -10,34 +10,72 @@ export function categoryClass(category) {
   return `ul-${["object", "part", "material", "texture", "colour"].includes(name) ? name : "other"}`;
 }
 
-/** "3 units". @param {number} count @param {string} noun */
-export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+export const NUMBER = new Intl.NumberFormat("en");
 
-/** A bar graph of buttons; `other` are a second layer's counts by full name, hatched beside.
- * @param {any[]} bars @param {string} chosen @param {(full: string) => void} choose @param {Map<string, number> | null} other */
-export function barGraph(bars, chosen, choose, other) {
-  const most = Math.max(1, ...bars.map((bar) => bar.units), ...(other ? other.values() : []));
-  const box = make("div", { class: "ul-bargraph", role: "toolbar", "aria-label": "Units per concept: choose one to see its units" });
-  bars.forEach((bar, i) => {
-    const second = other ? other.get(bar.full) || 0 : 0;
-    const words = `${bar.full}: ${plural(bar.units, "unit")}${other ? `, ${second} in the other` : ""}`;
-    const pressed = chosen === bar.full.toLowerCase();
-    const height = (/** @type {number} */ units) => `--v:${((100 * units) / most).toFixed(1)}%`;
-    box.append(
-      make(
-        "button",
-        {
-          type: "button", class: categoryClass(bar.category), tabindex: i === 0 ? 0 : -1, "aria-pressed": String(pressed), title: words,
-          "data-hold": bar.full, "aria-label": words, onclick: () => choose(pressed ? "" : bar.full),
-        },
-        make("span", { class: "ul-column" }, make("b", {}, bar.units || ""), make("i", { style: height(bar.units) }),
-          other && make("i", { class: "ul-second", style: height(second) })),
-        make("span", { class: "ul-name" }, bar.full.slice(0, bar.full.lastIndexOf(" ("))),
-      ),
+/** "3 units". @param {number} count @param {string} noun */
+export const plural = (count, noun) => `${NUMBER.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+/** Units per concept, each a button. Buttons stay while their numbers change: hundreds of new ones take a while. */
+export class BarGraph {
+  /** @param {(full: string) => void} choose hears a concept's whole name, or "" when it is let go */
+  constructor(choose) {
+    this.choose = choose;
+    /** @type {Map<string, any>} */
+    this.buttons = new Map();
+    this.element = make("div", { class: "ul-bargraph", role: "toolbar", "aria-label": "Units per concept: choose one to see its units" });
+    roving(this.element, "button");
+  }
+
+  /** @param {any[]} bars @param {string} chosen @param {Map<string, number> | null} other a second layer's counts by full
+   * name, hatched beside */
+  show(bars, chosen, other) {
+    const most = Math.max(1, ...bars.map((bar) => bar.units), ...(other ? other.values() : []));
+    const held = focused(this.element);
+    const names = new Set(bars.map((bar) => bar.full));
+    for (const [full, { element }] of this.buttons) {
+      if (names.has(full)) continue;
+      element.remove();
+      this.buttons.delete(full);
+    }
+    let before = null;
+    for (const bar of bars) {
+      const button = this.buttons.get(bar.full) || this.button(bar);
+      before = inPlace(this.element, button.element, before);
+      fillButton(button, bar, most, chosen === bar.full.toLowerCase(), other ? other.get(bar.full) || 0 : null);
+    }
+    if (held?.isConnected) held.focus({ preventScroll: true }); // a button that moves loses it
+    if (!this.element.querySelector("[tabindex='0']")) this.element.firstElementChild?.setAttribute("tabindex", "0");
+  }
+
+  /** @param {any} bar */
+  button({ full, category }) {
+    const parts = { count: make("b"), first: make("i"), second: make("i", { class: "ul-second" }) };
+    const element = make(
+      "button",
+      { type: "button", class: categoryClass(category), tabindex: -1, onclick: () => this.choose(element.getAttribute("aria-pressed") === "true" ? "" : full) },
+      make("span", { class: "ul-column" }, parts.count, parts.first),
+      make("span", { class: "ul-name" }, full.slice(0, full.lastIndexOf(" ("))),
     );
-  });
-  roving(box, "button");
-  return box;
+    const button = { element, parts, shows: "" };
+    this.buttons.set(full, button);
+    return button;
+  }
+}
+
+/** @param {any} button @param {any} bar @param {number} most @param {boolean} pressed @param {number | null} second */
+function fillButton(button, bar, most, pressed, second) {
+  const { element, parts } = button;
+  const shows = `${bar.units} ${second} ${most} ${pressed}`;
+  if (button.shows === shows) return;
+  button.shows = shows;
+  const words = `${bar.full}: ${plural(bar.units, "unit")}${second === null ? "" : `, ${second} in the other`}`;
+  for (const name of ["title", "aria-label"]) element.setAttribute(name, words);
+  element.setAttribute("aria-pressed", String(pressed));
+  parts.count.textContent = bar.units ? String(bar.units) : "";
+  parts.first.style.setProperty("--v", `${((100 * bar.units) / most).toFixed(1)}%`);
+  parts.second.style.setProperty("--v", `${((100 * (second || 0)) / most).toFixed(1)}%`);
+  if (second === null) parts.second.remove();
+  else element.firstElementChild.append(parts.second);
 }
 
 const [WIDE, TALL, LEFT, BELOW] = [300, 120, 34, 20];

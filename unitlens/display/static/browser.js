@@ -9,7 +9,7 @@
  *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>}} Source
  */
 
-import { barGraph, plural } from "./bars.js";
+import { BarGraph, NUMBER, plural } from "./bars.js";
 import { Details } from "./details.js";
 import { eachFrame, focused, make, refill } from "./dom.js";
 import { Grid } from "./grid.js";
@@ -47,7 +47,7 @@ class Browser {
       this.id,
     );
     this.trouble = make("div", { class: "ul-trouble", role: "alert", hidden: true });
-    this.graph = make("div", { class: "ul-graph" });
+    this.graph = new BarGraph((full) => memory.set({ query: full ? `"${full}"` : "" }));
     this.words = make("p", { class: "ul-muted ul-status", role: "status" });
     this.zoom = make("section", { class: "ul-zoom", "aria-label": "One unit", tabindex: -1, hidden: true });
     this.tray = make("section", { class: "ul-tray", "aria-label": "Pinned units", hidden: true });
@@ -57,7 +57,7 @@ class Browser {
   start() {
     this.root.classList.add("unitlens", "ul-browser");
     this.body = make("div", { class: "ul-body", role: "tabpanel", id: `${this.id}-panel`, "aria-label": "Units of the layer" }, this.grid.element, this.zoom);
-    this.root.append(this.tools.element, this.trouble, this.graph, this.words, this.body, this.tray);
+    this.root.append(this.tools.element, this.trouble, make("div", { class: "ul-graph" }, this.graph.element), this.words, this.body, this.tray);
     const stop = this.memory.on((names) => this.heard(names));
     const watch = new ResizeObserver(() => {
       this.grid.show();
@@ -153,9 +153,7 @@ class Browser {
     if (stale.has("tools")) this.tools.update(this.layers);
     if (stale.has("zoom")) this.updateZoom();
     if (stale.has("pins")) this.updatePins();
-    requestAnimationFrame(() => {
-      this.root.dataset.painted = String(Number(this.root.dataset.painted || 0) + 1);
-    });
+    this.root.dataset.painted = String(Number(this.root.dataset.painted || 0) + 1); // in this very frame
   }
 
   updateRows() {
@@ -178,7 +176,7 @@ class Browser {
     const concepts = new Set(rows.map((row) => `${row.layer.of}:${row.concept}`)).size;
     const beaten = rows.filter((row) => row.beats === 0).length;
     const chance = beaten ? `, ${beaten} ${beaten === 1 ? "does" : "do"} not beat chance (faded)` : "";
-    return rows.length ? `${rows.length.toLocaleString("en")} of ${plural(total, "unit")}, ${plural(concepts, "concept")}${chance}.${this.contrast || ""}` : "";
+    return rows.length ? `${NUMBER.format(rows.length)} of ${plural(total, "unit")}, ${plural(concepts, "concept")}${chance}.${this.contrast || ""}` : "";
   }
 
   updateGraph(rows, quantile) {
@@ -196,10 +194,7 @@ class Browser {
     const all = second ? [...bars, ...second.filter((bar) => !bars.some((one) => one.full === bar.full)).map((bar) => ({ ...bar, units: 0 }))] : bars;
     all.sort((a, b) => categories.indexOf(a.category) - categories.indexOf(b.category));
     const chosen = (/^\s*"(.+)"\s*$/.exec(this.memory.get("query")) || ["", ""])[1].toLowerCase();
-    const choose = (full) => this.memory.set({ query: full ? `"${full}"` : "" });
-    const left = this.graph.firstElementChild?.scrollLeft || 0;
-    refill(this.graph, [barGraph(all, chosen, choose, second && new Map(second.map((bar) => [bar.full, bar.units])))]);
-    this.graph.firstElementChild.scrollLeft = left;
+    this.graph.show(all, chosen, second && new Map(second.map((bar) => [bar.full, bar.units])));
   }
 
   /** What is known of a unit; with more of its images where that is what there is. */

@@ -40,6 +40,14 @@ export function refill(box, children) {
   if (held) /** @type {HTMLElement} */ (box.querySelector(`[data-hold="${CSS.escape(held)}"]`))?.focus({ preventScroll: true });
 }
 
+/** Puts a child after another one (`null`: first) unless it stands there already. Returns the child.
+ * @param {Element} box @param {Element} child @param {Element | null} before */
+export function inPlace(box, child, before) {
+  const next = before ? before.nextSibling : box.firstChild;
+  if (next !== child) box.insertBefore(child, next);
+  return child;
+}
+
 /** Calls `act` once in the next frame, however often it is asked for until then.
  * @param {() => void} act */
 export function eachFrame(act) {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Grid: thousands of units as cards, of which only those in sight exist. One tab stop; arrow keys move in it. */
 
-import { make } from "./dom.js";
+import { inPlace, make } from "./dom.js";
 import { categoryClass } from "./bars.js";
 import { Strip, stripWidth } from "./tiles.js";
 import { levelAt, rowWords, shortName } from "./units.js";
@@ -33,6 +33,12 @@ export function moved(key, at, columns, count, page) {
   const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, PageDown: columns * page, PageUp: -columns * page };
   const to = key === "Home" ? 0 : key === "End" ? count - 1 : key in steps ? at + steps[key] : null;
   return to === null || !count ? null : Math.min(Math.max(to, 0), count - 1);
+}
+
+/** A card for another unit: the same elements, nothing drawn yet. @param {any} card */
+function renewed(card) {
+  card?.strip.clear();
+  return card && Object.assign(card, { whole: false, painted: "" });
 }
 
 export class Grid {
@@ -77,32 +83,34 @@ export class Grid {
     this.lay = lay;
     this.space.style.height = `${Math.ceil(this.rows.length / lay.columns) * lay.row}px`;
     const sight = this.whole ? { first: 0, last: this.rows.length } : inSight(this.element.scrollTop, this.element.clientHeight, lay, this.rows.length);
-    const shown = new Set();
+    const places = new Map();
+    for (let i = sight.first; i < sight.last; i += 1) places.set(`${this.rows[i].layer.key}:${this.rows[i].unit}`, i);
+    const spare = this.leaving(places, lay.tile);
     let before = null;
-    for (let i = sight.first; i < sight.last; i += 1) {
+    for (const [key, i] of places) {
       const row = this.rows[i];
-      const key = `${row.layer.key}:${row.unit}`;
-      shown.add(key);
-      let card = this.cards.get(key);
-      if (!card || card.tile !== lay.tile) {
-        card?.element.remove();
-        card = this.card(row, lay.tile);
-        this.cards.set(key, card);
-      }
-      // Paper and screen readers follow the order of the elements, not their places.
-      const next = before ? before.nextSibling : this.space.firstChild;
-      if (next !== card.element) this.space.insertBefore(card.element, next);
-      before = card.element;
+      const card = this.cards.get(key) || renewed(spare.pop()) || this.card(row, lay.tile);
+      this.cards.set(key, card);
+      before = inPlace(this.space, card.element, before); // paper and screen readers follow the elements' order
       this.place(card, row, i, lay);
     }
-    for (const [key, card] of this.cards) {
-      if (shown.has(key)) continue;
-      card.element.remove();
-      this.cards.delete(key);
-    }
+    for (const card of spare) card.element.remove();
     this.mark();
     this.paint();
     this.host.wanted(this.rows.slice(sight.first, sight.last));
+  }
+
+  /** Takes out the cards that are not shown any more. Returns those whose canvases can show another unit.
+   * @param {Map<string, number>} places @param {number} tile */
+  leaving(places, tile) {
+    const spare = [];
+    for (const [key, card] of this.cards) {
+      if (places.has(key) && card.tile === tile) continue;
+      this.cards.delete(key);
+      if (card.tile === tile) spare.push(card);
+      else card.element.remove();
+    }
+    return spare;
   }
 
   /** @param {any} row @param {number} tile */

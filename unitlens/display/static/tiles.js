@@ -98,6 +98,15 @@ export class Strip {
     this.element = make("div", { class: "ul-film", style: `width:${width}px;height:${tall}px;aspect-ratio:${width}/${tall}` }, this.base, this.over);
   }
 
+  /** Takes everything off. */
+  clear() {
+    for (const canvas of [this.base, this.over]) {
+      const pen = canvas.getContext("2d");
+      pen.resetTransform();
+      pen.clearRect(0, 0, canvas.width, canvas.height);
+    }
+  }
+
   /** Draws the pictures that are there already. Returns whether all are.
    * @param {Pictures} pictures @param {any} layer @param {any} detail @param {number} first */
   paintPictures(pictures, layer, detail, first = 0) {
