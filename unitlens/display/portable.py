@@ -34,6 +34,13 @@ class PortableFigure(go.Figure):
             bundle["image/svg+xml"] = vector(self)
         return {**bundle, "text/plain": wrapped(self.alt())}
 
+    def show(self, *args: Any, **options: Any) -> None:
+        """Shows the figure, as a notebook does by itself; with a renderer or other options, as plotly does."""
+        if args or options or not super()._repr_mimebundle_():
+            super().show(*args, **options)
+        else:
+            self._ipython_display_()
+
     def _ipython_display_(self) -> None:
         """What notebooks ask first. A renderer that opens a window of its own has no bundle, and is left to plotly."""
         import plotly.io as pio
