@@ -29,7 +29,7 @@ def figure(title: str, alt: str, traces: Sequence[Any], **layout: Any) -> go.Fig
     template = go.layout.Template(
         layout={
             "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "xaxis": {**axis, "showgrid": False},
-            "yaxis": axis,
+            "yaxis": {**axis, "title": {"font": {"size": 13}, "standoff": 14}},
             "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 13, "color": GREY},
             "uniformtext": {"minsize": 10, "mode": "hide"}, "bargap": 0.25,
             "title": {
