@@ -24,8 +24,8 @@ from unitlens.display.svg import (
     words,
 )
 
-#: A panel of more bars has none: a chart of hundreds would outgrow its notebook.
-MOST_TOOLTIPS = 120
+#: A panel of more bars has no tooltips, and stripes wider apart: a chart of hundreds would outgrow its notebook.
+MOST_TOOLTIPS, MOST_STRIPES = 120, 400
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ def draw_bars(bars: Sequence[Bar], across: Scale, along: Scale, least: float, co
 
     colour_of: trace -> its default colour.
     """
-    parts = []
+    parts, coarser = [], _coarser(bars, across, along)
     for order in dict.fromkeys(bar.order for bar in bars):
         own = [bar for bar in bars if bar.order == order]
-        shapes = "".join(_one(bar, across, along, colour_of(bar.trace), len(bars) <= MOST_TOOLTIPS) for bar in own)
+        shapes = _boxes(own, across, along, colour_of(own[0].trace), len(bars) <= MOST_TOOLTIPS)
         looks = _looks(own[0].trace, None, colour_of(own[0].trace))
-        shapes += _hatched(own, across, along, colour_of(own[0].trace))
+        shapes += _hatched(own, across, along, colour_of(own[0].trace), coarser)
         parts.append(element("g", shapes, opacity=own[0].trace.opacity, **looks))
         parts.append(_labels(own, across, along, least, colour_of(own[0].trace)))
     return "".join(parts)
@@ -123,17 +123,35 @@ def _looks(trace: Any, index: int | None, default: str) -> dict[str, Any]:
     return looks
 
 
-def _one(bar: Bar, across: Scale, along: Scale, default: str, told: bool) -> str:
-    x, y, wide, tall = _box(bar, across, along)
-    if min(wide, tall) < 0.05:
-        return ""
-    own, group = _looks(bar.trace, bar.index, default), _looks(bar.trace, None, default)
-    own = {name: value for name, value in own.items() if value != group.get(name)}
-    title = element("title", safe(tooltip(bar.trace, bar.index))) if told else ""
-    return element("rect", title, x=x, y=y, width=wide, height=tall, **own)
+def _boxes(bars: Sequence[Bar], across: Scale, along: Scale, default: str, told: bool) -> str:
+    """The boxes of the bars of a trace: rectangles with tooltips, or without them (`told`) one short path."""
+    drawn, path = "", ""
+    group = _looks(bars[0].trace, None, default)
+    for bar in bars:
+        x, y, wide, tall = _box(bar, across, along)
+        looks = _looks(bar.trace, bar.index, default)
+        own = {name: value for name, value in looks.items() if value != group.get(name)}
+        if min(wide, tall) < 0.05:
+            continue
+        if told or own:
+            title = element("title", safe(tooltip(bar.trace, bar.index))) if told else ""
+            drawn += element("rect", title, x=x, y=y, width=wide, height=tall, **own)
+        else:
+            path += f"M{number(x)} {number(y)}h{number(wide)}v{number(tall)}h{number(-wide)}z"
+    return drawn + (element("path", d=path) if path else "")
 
 
-def _hatched(bars: Sequence[Bar], across: Scale, along: Scale, default: str) -> str:
+def _coarser(bars: Sequence[Bar], across: Scale, along: Scale) -> float:
+    """By how much the stripes of a panel are wider apart than asked for, so that they are not too many."""
+    stripes = 0.0
+    for bar in bars:
+        if item(bar.trace.marker.pattern.shape, bar.index):
+            size = float(item(bar.trace.marker.pattern.size, bar.index, 8))
+            stripes += sum(_box(bar, across, along)[2:]) / (size * math.sqrt(2))
+    return max(1.0, stripes / MOST_STRIPES)
+
+
+def _hatched(bars: Sequence[Bar], across: Scale, along: Scale, default: str, coarser: float) -> str:
     """The stripes of the bars of one trace, one path for each colour."""
     drawn: dict[str, str] = {}
     for bar in bars:
@@ -142,7 +160,7 @@ def _hatched(bars: Sequence[Bar], across: Scale, along: Scale, default: str) -> 
         shape = item(pattern.shape, i, "")
         if shape and min(box[2:]) >= 0.05:
             colour = item(pattern.fgcolor, i, item(marker.color, i, default))
-            size, solid = float(item(pattern.size, i, 8)), float(item(pattern.solidity, i, 0.3))
+            size, solid = coarser * float(item(pattern.size, i, 8)), float(item(pattern.solidity, i, 0.3))
             drawn[colour] = drawn.get(colour, "") + hatching(box, shape, size, solid)
     return "".join(element("path", d=d, stroke="none", **paint("fill", colour)) for colour, d in drawn.items() if d)
 
@@ -186,7 +204,7 @@ def _stripe(low: float, high: float, wide: float, tall: float) -> list[tuple[flo
 def _outline(corners: Sequence[tuple[float, float]]) -> str:
     """A closed path in steps, shorter than places; the steps are those between rounded places."""
     places = [(round(x, 1), round(y, 1)) for x, y in corners]
-    steps = [f"{number(b[0] - a[0])} {number(b[1] - a[1])}" for a, b in zip(places, places[1:])]
+    steps = [f"{number(b[0] - a[0])} {number(b[1] - a[1])}" for a, b in zip(places, places[1:]) if a != b]
     return f"M{number(places[0][0])} {number(places[0][1])}l{' '.join(steps)}z".replace(" -", "-")
 
 

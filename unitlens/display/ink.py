@@ -15,7 +15,7 @@ from unitlens.display.figures import GREY
 INK = f"var(--jp-content-font-color1,var(--vscode-foreground,{GREY}))"
 MUTED = f"var(--jp-content-font-color2,var(--vscode-foreground,{GREY}))"
 #: More names on an axis than this stay grey: the colour takes ten times the room of a name.
-MOST_NAMES = 120
+MOST_NAMES = 80
 
 
 def inked(figure: dict[str, Any]) -> dict[str, Any]:

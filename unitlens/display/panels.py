@@ -113,8 +113,8 @@ class Panel:
         return max(reach, default=0.0) if 0 < slant < 1.5 else 0.0
 
     def grid(self) -> str:
-        """Grid lines, zero lines and the lines of the axes."""
-        lines = []
+        """The ground of the panel, if it has a colour; grid lines, zero lines and the lines of the axes."""
+        lines = [self._ground(self.layout.get("plot_bgcolor"))]
         for letter, axis, own, other in (("x", self.x_axis, self.x, self.y), ("y", self.y_axis, self.y, self.x)):
             if axis.get("visible") is False:
                 continue
@@ -127,7 +127,14 @@ class Panel:
             if axis.get("showline"):
                 looks = paint("stroke", axis.get("linecolor") or _LINE)
                 lines.append(self._across("y" if letter == "x" else "x", other.start, looks))
-        return element("g", "".join(lines)) if lines else ""
+        return element("g", "".join(lines)) if any(lines) else ""
+
+    def _ground(self, colour: str | None) -> str:
+        looks = paint("fill", colour)
+        left, right = sorted((self.x.start, self.x.end))
+        top, bottom = sorted((self.y.start, self.y.end))
+        box = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+        return element("rect", **box, **looks) if looks["fill"] != "none" else ""
 
     def _across(self, letter: str, at: float, looks: Looks) -> str:
         ends = {"x1": at, "x2": at, "y1": self.y.start, "y2": self.y.end}

@@ -20,7 +20,8 @@ def listed(values: Any) -> list[Any]:
         return []
     if isinstance(values, dict):  # {"dtype": "f8", "bdata": ...}
         values = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+    dates = isinstance(values, np.ndarray) and values.dtype.kind == "M"  # whose tolist() may be bare integers
+    return values.tolist() if isinstance(values, np.ndarray) and not dates else list(values)
 
 
 def item(values: Any, index: int, default: Any = None) -> Any:
@@ -156,7 +157,8 @@ def _words(value: Any, axis: dict[str, Any], step: float | None = None) -> str:
     for size, letter in _SI:
         if abs(value) >= size:
             return f"{value / size if letter != 'k' else value / 1e3:g}{letter}".replace("-", "−")
-    return f"{value:.{digits}f}".replace("-", "−") if abs(value) > step / 1e6 else "0"
+    words = f"{value:.{digits}f}" if abs(value) > step / 1e6 else "0"
+    return (words.rstrip("0").rstrip(".") if "." in words else words).replace("-", "−")
 
 
 def formatted(value: Any, form: str) -> str:

@@ -14,18 +14,37 @@ from unitlens.display.bars import hatching
 from unitlens.display.figures import GREY
 from unitlens.display.panels import COLOURWAY, Panel
 from unitlens.display.points import dash, mode_of, symbol
-from unitlens.display.scales import Scale, finite
+from unitlens.display.scales import Scale, finite, listed
 from unitlens.display.svg import element, number, paint, role, safe, style, text_looks, text_width, words
 
 Panels = dict[tuple[str, str], Panel]  # by the names of the axes, "x" and "y", "x2" and "y2", ...
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, sans-serif"
-_KINDS = {"bar", "scatter"}
 _EDGE = 14  # pixels between the ground's edge and everything else
 
 
 def drawable(figure: Any) -> bool:
-    """Whether every trace of a plotly figure is one that `vector` draws: a bar or a scatter trace."""
-    return all(trace.type in _KINDS for trace in figure.data)
+    """Whether `vector` draws all of a plotly figure: bars and points over numbers and names, each axis in its place.
+
+    It draws no dates, no names in two levels, no colour scales and no second axis over another.
+    """
+    layout = figure.layout.to_plotly_json()
+    axes = [axis for name, axis in layout.items() if name.startswith(("xaxis", "yaxis")) and axis]
+    plain_axes = all(axis.get("type") not in ("date", "multicategory") and not axis.get("overlaying") for axis in axes)
+    return plain_axes and all(
+        trace.type in ("bar", "scatter")
+        and not getattr(trace, "stackgroup", None)
+        and all(_drawable(value) for values in (trace.x, trace.y) for value in listed(values))
+        and not any(finite(colour) for colour in _several(trace.marker.color))
+        for trace in figure.data
+    )
+
+
+def _drawable(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float))
+
+
+def _several(colour: Any) -> list[Any]:
+    return [colour] if isinstance(colour, (str, int, float)) else listed(colour)
 
 
 def vector(figure: Any, width: int = 860) -> str:
