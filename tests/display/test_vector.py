@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import doctest
 import itertools
 import json
 import math
@@ -22,7 +23,7 @@ import pytest
 from plotly.subplots import make_subplots
 
 from unitlens.data.concepts import Vocabulary
-from unitlens.display import theme
+from unitlens.display import scales, svg, theme
 from unitlens.display.charts import chart
 from unitlens.display.figures import GREY, figure
 from unitlens.display.ink import INK, MUTED
@@ -468,3 +469,10 @@ def test_the_drawing_s_words_are_legible_on_its_own_ground(found, mode: str) -> 
     for element in root.iter(f"{SVG}text"):
         classes = {e.get("class") for e in (element, around[element])}
         assert classes & {"ul-k", "ul-m"}, f"{element.text!r} has a colour that a dark page does not change"
+
+
+@pytest.mark.parametrize("module", [scales, svg])
+def test_the_examples_of_the_docstrings_run(module: Any) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert result.failed == 0
