@@ -120,18 +120,27 @@ def _classes() -> str:
     )
 
 
+def page_rules(selector: str, light: str, dark: str) -> str:
+    """CSS that gives a selector the declarations of the page's colour.
+
+    A page that names its colour (JupyterLab, VS Code, Colab, `data-theme`) wins over the system's preference.
+    """
+    hosts = {mode: ",".join(f"{host} {selector}" for host in names) for mode, names in _HOSTS.items()}
+    return (
+        f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}\n"
+        f"{hosts['dark']}{{{dark}}}{hosts['light']}{{{light}}}"
+    )
+
+
 @cache
 def stylesheet() -> str:
     """The CSS that every output carries once; all of it is scoped under the class `unitlens`.
 
-    A page that names its colour (JupyterLab, VS Code, Colab, `data-theme`) wins over the system's preference.
     `.unitlens.unitlens` wins over what JupyterLab and its like say about every table.
     """
     light, dark = _variables("light"), _variables("dark")
-    hosts = {mode: ",".join(f"{host} .unitlens" for host in names) for mode, names in _HOSTS.items()}
     parts = [
-        f".unitlens{{{light}}}@media (prefers-color-scheme:dark){{.unitlens{{{dark}}}}}",
-        f"{hosts['dark']}{{{dark}}}{hosts['light']}{{{light}}}",
+        page_rules(".unitlens", light, dark),
         _classes(),
         (STATIC / "theme.css").read_text(encoding="utf-8"),
         "@media (prefers-contrast:more){.unitlens.unitlens.unitlens{--ul-muted:var(--ul-ink);--ul-line:var(--ul-ink)}}",
