@@ -35,6 +35,7 @@ _HOMES = {
     "Concept": "unitlens.data.concepts",
     "Custom": "unitlens.segment.custom",
     "Dissection": "unitlens.dissection.result",
+    "Look": "unitlens.dissection.looked",
     "Normalize": "unitlens.models.preprocess",
     "ProbeSet": "unitlens.data.probe",
     "Segmentation": "unitlens.data.segmentation",
@@ -54,6 +55,7 @@ _HOMES = {
     "load": "unitlens.dissection.result",
     "load_model": "unitlens.models.zoo",
     "load_probe": "unitlens.data.catalogue",
+    "look": "unitlens.dissection.look",
     "model_card": "unitlens.models.zoo",
     "principal_axes": "unitlens.models.basis",
     "random_rotation": "unitlens.models.basis",
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
     from unitlens.data.segmentation import Segmentation as Segmentation
     from unitlens.display.report import report as report
     from unitlens.dissection.engine import dissect as dissect
+    from unitlens.dissection.look import look as look
+    from unitlens.dissection.looked import Look as Look
     from unitlens.dissection.result import Dissection as Dissection
     from unitlens.dissection.result import load as load
     from unitlens.models.basis import principal_axes as principal_axes

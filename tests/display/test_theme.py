@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from unitlens.display import theme
+from unitlens.display import regions, theme
 
 CATEGORIES = ("object", "part", "material", "texture", "colour")
 #: Severe deuteranopia and protanopia on linear RGB (Machado, Oliveira, Fernandes 2009).
@@ -53,6 +53,12 @@ def test_categories_are_told_apart_by_every_reader(vision: str, mode: str) -> No
     seen = {c: lab(theme.shade(c, mode).fill, DEFICIENCIES[vision]) for c in CATEGORIES}
     nearest = min((float(np.linalg.norm(seen[a] - seen[b])), a, b) for a, b in itertools.combinations(CATEGORIES, 2))
     assert nearest[0] > 15, nearest
+
+
+@pytest.mark.parametrize("vision", DEFICIENCIES)
+def test_regions_of_a_picture_are_told_apart_by_every_reader(vision: str) -> None:
+    seen = [lab(colour, DEFICIENCIES[vision]) for colour in regions.COLOURS]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 15
 
 
 def test_every_rule_is_scoped_and_names_no_address() -> None:

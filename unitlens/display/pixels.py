@@ -10,13 +10,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
+from unitlens.data.alignment import Geometry, upsample
 from unitlens.dissection.result import Dissection
-from unitlens.errors import OptionError, ShapeMismatch
+from unitlens.errors import OptionError
 
 STYLES = ("outline", "heat", "dim", "plain")
-Geometry = tuple[float, float, float, float]
 
-_BEYOND = 65504.0  # the largest float16
 _DIM = 0.42  # brightness outside the mask
 _LINE = np.array([255.0, 222.0, 60.0])
 _HALO = np.array([20.0, 16.0, 0.0])
@@ -62,49 +61,6 @@ class Strip:
             f"repeating-linear-gradient(90deg,#0000 0 {start:.4f}%,#000 {start:.4f}% {stop:.4f}%,"
             f"#0000 {stop:.4f}% {step:.4f}%)"
         )
-
-
-def upsample(
-    maps: np.ndarray,
-    size: tuple[int, int],
-    *,
-    image_size: tuple[int, int] | None = None,
-    geometry: Geometry | None = None,
-) -> np.ndarray:
-    """Activation maps on a picture's grid: float32 (k, H, W) from (k, h, w), the same convention as the engine.
-
-    Bilinear, half-pixel centres, edges clamped [paper.md 2.4]. size: (H, W) of the picture. geometry: (scale_y,
-    offset_y, scale_x, offset_x) when cell i is centred on image pixel i * scale + offset; image_size: (H, W) of the
-    image those pixels belong to, `size` by default. Raises ShapeMismatch.
-
-    >>> upsample(np.array([[[0.0, 1.0]]]), (1, 4))[0, 0].tolist()
-    [0.0, 0.25, 0.75, 1.0]
-    """
-    if maps.ndim != 3:
-        raise ShapeMismatch(f"maps: expected (images, h, w), got {maps.shape}; for one map use map[None]")
-    image = image_size or size
-    rows, columns = geometry and geometry[:2], geometry and geometry[2:]
-    down = _weights(maps.shape[1], size[0], image[0], rows)  # (H, h)
-    across = _weights(maps.shape[2], size[1], image[1], columns)  # (W, w)
-    clean = np.nan_to_num(maps.astype(np.float32), nan=-_BEYOND, posinf=_BEYOND, neginf=-_BEYOND)  # NaN never fires
-    return (down @ clean @ across.T).astype(np.float32)
-
-
-def _weights(cells: int, pixels: int, image_pixels: int, line: tuple[float, ...] | None) -> np.ndarray:
-    """Bilinear weights of every cell for every picture pixel along one axis: float64 (pixels, cells)."""
-    scale, offset = line or (image_pixels / cells, 0.5 * image_pixels / cells - 0.5)
-    place = (np.arange(pixels) + 0.5) * (image_pixels / pixels) - 0.5  # in image pixels
-    source = np.clip((place - offset) / scale, 0, cells - 1)
-    whole = np.rint(source)
-    source = np.where(
-        np.abs(source - whole) < 1e-9, whole, source
-    )  # else a neighbour leaks in: `> 0` would be true there
-    low = np.minimum(source.astype(np.int64), max(cells - 2, 0))
-    share = source - low
-    weights = np.zeros((pixels, cells))
-    weights[np.arange(pixels), low] = 1 - share
-    weights[np.arange(pixels), np.minimum(low + 1, cells - 1)] += share
-    return weights
 
 
 def mask(
