@@ -132,9 +132,13 @@ def _read(plan: DissectionPlan, counts: LayerDissection) -> tuple[LayerReader, n
         read.extend(part.cpu().numpy() for part in (kept.clone(), fires, maps.peak[0]))
 
     with forward(plan, [name], readers) as run:
+        inputs = run.inputs(plan.probe.load([0]))
         if counts.top_map.shape[2:] != plan.grid:  # else the maps may be kept coarser than the layer's own grid
-            run.geometry = {name: Geometry(*counts.geometry) if counts.geometry else None}
-        run.run(run.inputs(plan.probe.load([0])), use)
+            run.geometry = {name: None}
+            if counts.geometry:
+                seen = (inputs.shape[-2], inputs.shape[-1])
+                run.geometry = {name: Geometry(*counts.geometry).scaled(plan.probe.size, seen)}
+        run.run(inputs, use)
     kept, fires, peak = read
     return readers[name], kept, fires, peak
 
