@@ -52,6 +52,7 @@ _HOMES = {
     "join": "unitlens.segment.segmenter",
     "layer_table": "unitlens.models.layertable",
     "layers": "unitlens.models.capture",
+    "lens": "unitlens.widgets.lens",
     "load": "unitlens.dissection.result",
     "load_model": "unitlens.models.zoo",
     "load_probe": "unitlens.data.catalogue",
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     from unitlens.segment.truth import Truth as Truth
     from unitlens.store import Store as Store
     from unitlens.widgets.browser import browse as browse
+    from unitlens.widgets.lens import lens as lens
 
 
 def __getattr__(name: str) -> Any:
