@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,16 @@ def summary(dissection: Dissection) -> str:
     return page(body)
 
 
-def summary_html(dissection: Dissection) -> Html:
-    """The summary with its text twin, as one piece."""
-    return Html(summary(dissection), dissection.text())
+def browser_twin(dissections: Sequence[Dissection]) -> Html:
+    """What stands in the place of the unit browser where no widget can be shown: its layers and some of its units."""
+    parts = [
+        f'<p class="ul-muted">{escape(conditions(d))}</p>{layers_markup(d)}{_best_markup(d, d.layer().name, 4)}'
+        for d in dissections
+    ]
+    names = " and ".join(dict.fromkeys(str(d.notes.get("model", "model")) for d in dissections))
+    note = "The live view of all units opens where this cell is run, in JupyterLab for instance."
+    body = f'<h2 class="ul-title">Units of {escape(names)}</h2><p class="ul-words">{note}</p>{"".join(parts)}'
+    return finished(body, "\n".join([note, *(d.text() for d in dissections)]))
 
 
 def conditions(dissection: Dissection) -> str:
@@ -105,8 +113,8 @@ def _layer_row(dissection: Dissection, name: str, counts: dict[str, int], full: 
     )
 
 
-def _best_markup(dissection: Dissection, layer: str) -> str:
-    units = best_per_concept(dissection, layer, 8)
+def _best_markup(dissection: Dissection, layer: str, count: int = 8) -> str:
+    units = best_per_concept(dissection, layer, count)
     if not len(units):
         return (
             f'<p class="ul-words">No unit of {escape(layer)} is a detector at this minimum IoU. '
