@@ -57,7 +57,7 @@ export function iouCurves(layer, detail, level) {
   const path = (list) => list.map(([a, b], i) => `${i ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`).join("");
   const band = [...points("most", 0), ...points("least", 0).reverse()];
   const words = kept.map(({ concept, k }) => `${layer.world.names[concept]} ${value("nearIou", level, k).toFixed(2)}`).join(", ");
-  return draw(
+  const chart = draw(
     "svg",
     { class: "ul-chart ul-curve", viewBox: `0 0 ${WIDE} ${TALL}`, role: "img", "aria-label": `IoU by share of pixels kept. At the ${levelWords(levels[level])}: ${words}` },
     [0, top / 2, top].map((v) => [
@@ -70,6 +70,10 @@ export function iouCurves(layer, detail, level) {
       draw("path", { class: `ul-line ul-line-${k} ${categoryClass(layer.world.categories[concept])}`, d: path(points("nearIou", k)) })),
     draw("line", { class: "ul-here", x1: x(level), x2: x(level), y1: 4, y2: TALL - BELOW }),
   );
+  const names = kept.map(({ concept, k }) =>
+    make("span", { class: categoryClass(layer.world.categories[concept]) },
+      draw("svg", { class: "ul-key", viewBox: "0 0 22 6" }, draw("path", { class: `ul-line ul-line-${k}`, d: "M0 3H22" })), layer.world.names[concept]));
+  return make("div", {}, chart, make("div", { class: "ul-legend", "aria-hidden": "true" }, names));
 }
 
 /** @param {number[]} levels */

@@ -5,7 +5,7 @@
  * @typedef {{layer: string, query: string, category: string, order: string, masks: string, quantile: number,
  *   min_iou: number, beats_chance: boolean, compare: string, selected: [string, number][], opened: [string, number] | []}} State
  * @typedef {{get: (name: string) => any, set: (patch: Partial<State>) => void, on: (act: (names: string[]) => void) => () => void}} Memory
- * @typedef {{layer: (key: string) => Promise<any>, units: (key: string, units: number[], images: number) => Promise<any[]>,
+ * @typedef {{embedded?: boolean, layer: (key: string) => Promise<any>, units: (key: string, units: number[], images: number) => Promise<any[]>,
  *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>}} Source
  */
 
@@ -79,6 +79,7 @@ class Browser {
       printing.removeEventListener("change", print);
       this.root.removeEventListener("keydown", this.escape);
       this.later.cancel();
+      clearTimeout(this.waiting);
     };
   }
 
@@ -163,6 +164,7 @@ class Browser {
     this.grid.state = { quantile, style: this.memory.get("masks"), full, minIou: this.memory.get("min_iou") };
     this.grid.fill(rows);
     this.updateGraph(whole, quantile);
+    if (this.source.embedded) this.ahead();
     const total = layers.reduce((sum, layer) => sum + layer.units, 0);
     this.words.textContent = this.status(rows, total);
   }
@@ -317,8 +319,14 @@ class Browser {
     }));
   }
 
+  /** Takes out all that a page holds while nobody waits: paper does not wait for pictures either. */
+  ahead() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.want(this.grid.rows), 400);
+  }
+
   /** All cards at once, for paper. @param {boolean} on */
-  async print(on) {
+  print(on) {
     this.grid.whole = on;
     this.grid.show();
   }

@@ -54,6 +54,7 @@ export function embedded(page, about) {
     return pictures.get(of);
   };
   return {
+    embedded: true,
     layer: async (key) => read(`ul-layer-${about.layers.findIndex((entry) => entry.key === key)}`),
     units: async (key, asked) => {
       const { of } = about.layers.find((entry) => entry.key === key);

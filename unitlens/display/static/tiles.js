@@ -25,7 +25,7 @@ const tileWidth = (tall, picture) => (picture[0] ? Math.round((tall * picture[1]
 /** Decoded pictures, the last few hundred of them; `ask(of, ids)` gives JPEG bytes. */
 export class Pictures {
   /** @param {(of: number, ids: number[]) => Promise<Uint8Array[]>} ask @param {number} room */
-  constructor(ask, room = 900) {
+  constructor(ask, room = 1500) {
     [this.ask, this.room] = [ask, room];
     /** @type {Map<string, ImageBitmap | null>} */
     this.known = new Map(); // null: asked for, or there is none
@@ -95,7 +95,7 @@ export class Strip {
     const size = { width: Math.round(width * this.density), height: Math.round(tall * this.density) };
     this.base = make("canvas", { ...size, "aria-hidden": "true" });
     this.over = make("canvas", { ...size, "aria-hidden": "true" });
-    this.element = make("div", { class: "ul-film", style: `width:${width}px;height:${tall}px` }, this.base, this.over);
+    this.element = make("div", { class: "ul-film", style: `width:${width}px;height:${tall}px;aspect-ratio:${width}/${tall}` }, this.base, this.over);
   }
 
   /** Draws the pictures that are there already. Returns whether all are.
@@ -177,7 +177,8 @@ export class Strip {
       const at = Math.min(Math.max(value / 255, 0), 1) * (HEAT.length - 1);
       const [k, part] = [Math.min(Math.floor(at), HEAT.length - 2), at - Math.min(Math.floor(at), HEAT.length - 2)];
       for (let c = 0; c < 3; c += 1) picture.data[4 * i + c] = HEAT[k][c] + part * (HEAT[k + 1][c] - HEAT[k][c]);
-      picture.data[4 * i + 3] = 255 * (value > level ? 0.78 : 0.3 + (0.35 * at) / (HEAT.length - 1));
+      const inside = Math.min(Math.max((value - level) / 24 + 0.5, 0), 1); // a soft edge: the grid is coarse
+      picture.data[4 * i + 3] = 255 * (0.3 + (0.3 * at) / (HEAT.length - 1) + 0.2 * inside);
     });
     brush.putImageData(picture, 0, 0);
     pen.imageSmoothingQuality = "high";
