@@ -41,8 +41,15 @@ _PAGE = {
 }  # fmt: skip
 #: Selectors by which notebooks and sites say which page colour they show.
 _HOSTS = {
-    "light": ('[data-jp-theme-light="true"]', '[data-theme="light"]', ".light", ".vscode-light", 'html[theme="light"]'),
-    "dark": ('[data-jp-theme-light="false"]', '[data-theme="dark"]', ".dark", ".vscode-dark", 'html[theme="dark"]'),
+    "light": (
+        '[data-jp-theme-light="true"]', '[data-theme="light"]', ".light", ".vscode-light",
+        ".vscode-high-contrast-light", 'html[theme="light"]',
+    ),
+    "dark": (
+        '[data-jp-theme-light="false"]', '[data-theme="dark"]', ".dark", ".vscode-dark",
+        ".vscode-high-contrast:not(.vscode-high-contrast-light)",  # VS Code's light one has both classes
+        'html[theme="dark"]',
+    ),
 }
 
 

@@ -11,7 +11,7 @@
 
 import { barGraph, plural } from "./bars.js";
 import { withNear } from "./details.js";
-import { eachFrame, make } from "./dom.js";
+import { eachFrame, focusSeenFrom, make } from "./dom.js";
 import { Grid } from "./grid.js";
 import { pins } from "./pins.js";
 import { Pictures, Strip } from "./tiles.js";
@@ -192,7 +192,8 @@ class Browser {
     all.sort((a, b) => categories.indexOf(a.category) - categories.indexOf(b.category));
     const chosen = (/^\s*"(.+)"\s*$/.exec(this.memory.get("query")) || ["", ""])[1].toLowerCase();
     const choose = (full) => this.memory.set({ query: full ? `"${full}"` : "" });
-    const [left, focused] = [this.graph.firstElementChild?.scrollLeft || 0, this.graph.contains(document.activeElement) && document.activeElement.getAttribute("title")];
+    const focus = focusSeenFrom(this.graph);
+    const [left, focused] = [this.graph.firstElementChild?.scrollLeft || 0, this.graph.contains(focus) && focus?.getAttribute("title")];
     this.graph.replaceChildren(barGraph(all, chosen, choose, second && new Map(second.map((bar) => [bar.full, bar.units]))));
     this.graph.firstElementChild.scrollLeft = left;
     if (focused) [...this.graph.querySelectorAll("button")].find((one) => one.title === focused)?.focus({ preventScroll: true });
@@ -207,7 +208,7 @@ class Browser {
   /** Fetches what the cards in sight lack. @param {any[]} rows */
   async want(rows, images = CARD_IMAGES) {
     const missing = rows.filter((row) => !this.detail(row, images) && this.details.get(`${row.layer.key}:${row.unit}:${images}`) !== null);
-    const byLayer = Map.groupBy ? Map.groupBy(missing, (row) => row.layer) : groups(missing);
+    const byLayer = groups(missing);
     try {
       for (const [layer, some] of byLayer) {
         for (let first = 0; first < some.length; first += AT_ONCE) await this.fetchUnits(layer, some.slice(first, first + AT_ONCE), images);
@@ -285,7 +286,7 @@ class Browser {
       this.want([row], ZOOM_IMAGES);
       return undefined;
     }
-    const held = this.zoom.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+    const held = this.zoom.contains(focusSeenFrom(this.zoom)) ? focusSeenFrom(this.zoom)?.getAttribute("aria-label") : null;
     const scrolled = this.zoom.scrollTop;
     const room = Math.max(60, Math.min(132, (this.zoom.clientWidth - 56) / 4));
     const tall = Math.floor(row.layer.world.picture[1] ? (room * row.layer.world.picture[0]) / row.layer.world.picture[1] : room);

@@ -26,6 +26,18 @@ function filled(element, attributes, children) {
   return element;
 }
 
+/** What tells JupyterLab and Notebook 7 that the keys pressed in an element are its own: they would take the arrow keys
+ * before the element hears of them, to go to another cell. */
+export const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
+/** The element that has the focus, seen from where another one stands: marimo puts each widget into a shadow root, and
+ * outside of it the focus is said to be on the root's host.
+ * @param {Node} from @returns {any} */
+export function focusSeenFrom(from) {
+  const root = /** @type {Document | ShadowRoot} */ (from.getRootNode());
+  return root.activeElement || null; // an element that is in no page has a root without one
+}
+
 /** Calls `act` once in the next frame, however often it is asked for until then.
  * @param {() => void} act */
 export function eachFrame(act) {
@@ -43,10 +55,11 @@ export function eachFrame(act) {
 /** One of several elements takes the focus by Tab; the arrow keys, Home and End move it among them.
  * @param {HTMLElement} box @param {string} selector */
 export function roving(box, selector) {
+  for (const [name, value] of Object.entries(OWN_KEYS)) box.setAttribute(name, value);
   const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
   box.addEventListener("keydown", (event) => {
     const all = /** @type {HTMLElement[]} */ ([...box.querySelectorAll(selector)]);
-    const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const at = all.indexOf(focusSeenFrom(box));
     const ends = { Home: 0, End: all.length - 1 };
     const to = event.key in ends ? ends[event.key] : event.key in steps ? at + steps[event.key] : -1;
     if (at < 0 || to < 0 || to >= all.length) return;

@@ -1,7 +1,7 @@
 // @ts-check
 /** Grid: thousands of units as cards, of which only those in sight exist. One tab stop; arrow keys move in it. */
 
-import { make } from "./dom.js";
+import { OWN_KEYS, make } from "./dom.js";
 import { categoryClass } from "./bars.js";
 import { Strip, stripWidth } from "./tiles.js";
 import { levelAt, rowWords, shortName } from "./units.js";
@@ -50,7 +50,7 @@ export class Grid {
     this.element = make(
       "div",
       {
-        class: "ul-grid", role: "listbox", tabindex: 0, "aria-label": "Units", "aria-multiselectable": "true",
+        class: "ul-grid", role: "listbox", tabindex: 0, "aria-label": "Units", "aria-multiselectable": "true", ...OWN_KEYS,
         onscroll: () => this.show(), onkeydown: (event) => this.key(event), onclick: (event) => this.click(event),
       },
       this.space,
@@ -160,7 +160,7 @@ export class Grid {
       card.element.setAttribute("aria-selected", String(pinned));
       card.element.classList.toggle("ul-active", card.element.id === `${this.id}-${this.at}`);
     }
-    if (this.cards.size && document.getElementById(`${this.id}-${this.at}`)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
+    if ([...this.cards.values()].some((card) => card.element.id === `${this.id}-${this.at}`)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
     else this.element.removeAttribute("aria-activedescendant");
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Toolbar: layers as tabs, and everything that narrows, orders or colours what is shown. */
 
-import { make, roving } from "./dom.js";
+import { OWN_KEYS, focusSeenFrom, make, roving } from "./dom.js";
 import { STYLES } from "./tiles.js";
 import { levelAt, levelWords, rowsOf } from "./units.js";
 
@@ -45,7 +45,7 @@ export function toolbar(id, about, entries, memory) {
     style.show(memory.get("masks"));
     compare.show(memory.get("compare"));
     chance.checked = memory.get("beats_chance");
-    if (document.activeElement !== iou) iou.value = String(Number(memory.get("min_iou").toFixed(3)));
+    if (focusSeenFrom(iou) !== iou) iou.value = String(Number(memory.get("min_iou").toFixed(3)));
     slider.update();
   }
   return { element, update };
@@ -66,7 +66,7 @@ function quantileSlider(about, memory) {
   const { levels } = about.dissections[0];
   const output = make("output", { class: "ul-level" });
   const input = make("input", {
-    type: "range", class: "ul-slider", min: 0, max: levels.length - 1, step: 1, "aria-label": "How much of the pixels a unit fires on",
+    type: "range", ...OWN_KEYS, class: "ul-slider", min: 0, max: levels.length - 1, step: 1, "aria-label": "How much of the pixels a unit fires on",
     oninput: () => memory.set({ quantile: levels[Number(input.value)] }),
   });
   const update = () => {
