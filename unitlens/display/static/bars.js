@@ -27,8 +27,8 @@ export function barGraph(bars, chosen, choose, other) {
       make(
         "button",
         {
-          type: "button", class: categoryClass(bar.category), tabindex: i === 0 ? 0 : -1, "aria-pressed": pressed, title: words,
-          "aria-label": words, onclick: () => choose(pressed ? "" : bar.full),
+          type: "button", class: categoryClass(bar.category), tabindex: i === 0 ? 0 : -1, "aria-pressed": String(pressed), title: words,
+          "data-hold": bar.full, "aria-label": words, onclick: () => choose(pressed ? "" : bar.full),
         },
         make("span", { class: "ul-column" }, make("b", {}, bar.units || ""), make("i", { style: height(bar.units) }),
           other && make("i", { class: "ul-second", style: height(second) })),

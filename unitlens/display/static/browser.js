@@ -10,8 +10,8 @@
  */
 
 import { barGraph, plural } from "./bars.js";
-import { withNear } from "./details.js";
-import { eachFrame, focusSeenFrom, make } from "./dom.js";
+import { Details } from "./details.js";
+import { eachFrame, focused, make, refill } from "./dom.js";
 import { Grid } from "./grid.js";
 import { pins } from "./pins.js";
 import { Pictures, Strip } from "./tiles.js";
@@ -21,8 +21,6 @@ import { zoomed } from "./zoom.js";
 
 const CARD_IMAGES = 4;
 const ZOOM_IMAGES = 12;
-const AT_ONCE = 48; // units asked for together
-let browsers = 0;
 
 /** Shows a browser in an element. Returns what takes it away.
  * @param {HTMLElement} root @param {any} about display/atlas.py's @param {Memory} memory @param {Source} source */
@@ -33,11 +31,11 @@ export function browser(root, about, memory, source) {
 class Browser {
   constructor(root, about, memory, source) {
     [this.root, this.about, this.memory, this.source] = [root, about, memory, source];
-    this.id = `ul-browser-${(browsers += 1)}`;
+    this.id = `ul-browser-${Math.random().toString(36).slice(2, 10)}`; // a page may hold several copies of this module
     this.entries = about.layers.map((entry) => ({ ...entry, world: about.dissections[entry.of] }));
     /** @type {Map<string, any>} */
     this.layers = new Map();
-    this.details = new Map(); // "key:unit:images" -> detail, or null while it is asked for
+    this.details = new Details((key, units, images) => source.units(key, units, images), source.embedded ? Infinity : undefined);
     this.pictures = new Pictures((of, ids) => source.pictures(of, ids));
     this.stale = new Set(["rows", "tools", "zoom", "pins"]);
     this.later = eachFrame(() => this.update());
@@ -51,7 +49,7 @@ class Browser {
     this.trouble = make("div", { class: "ul-trouble", role: "alert", hidden: true });
     this.graph = make("div", { class: "ul-graph" });
     this.words = make("p", { class: "ul-muted ul-status", role: "status" });
-    this.zoom = make("section", { class: "ul-zoom", "aria-label": "One unit", hidden: true });
+    this.zoom = make("section", { class: "ul-zoom", "aria-label": "One unit", tabindex: -1, hidden: true });
     this.tray = make("section", { class: "ul-tray", "aria-label": "Pinned units", hidden: true });
     this.tools = toolbar(this.id, about, this.entries, memory);
   }
@@ -68,7 +66,7 @@ class Browser {
       this.later();
     });
     watch.observe(this.grid.element);
-    this.root.addEventListener("keydown", this.escape);
+    this.root.addEventListener("keydown", this.key);
     const printing = matchMedia("print");
     const print = () => this.print(printing.matches);
     printing.addEventListener("change", print);
@@ -77,14 +75,16 @@ class Browser {
       stop();
       watch.disconnect();
       printing.removeEventListener("change", print);
-      this.root.removeEventListener("keydown", this.escape);
+      this.root.removeEventListener("keydown", this.key);
       this.later.cancel();
       clearTimeout(this.waiting);
     };
   }
 
-  escape = (/** @type {KeyboardEvent} */ event) => {
+  /** A notebook deletes a cell on "d d" and leaves it on the arrow keys: plain keys stay here. */
+  key = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Escape" && this.memory.get("opened").length) this.close();
+    if (!event.ctrlKey && !event.altKey && !event.metaKey) event.stopPropagation();
   };
 
   /** @param {string[]} names what has changed, here or in Python */
@@ -94,15 +94,20 @@ class Browser {
     if (names.includes("masks") || names.includes("selected")) this.stale.add("paint").add("zoom").add("pins");
     if (names.includes("opened")) this.stale.add("zoom");
     this.stale.add("tools");
-    if (names.includes("layer") || names.includes("compare")) this.load();
+    if (names.some((name) => ["layer", "compare", "selected", "opened"].includes(name))) this.load();
     this.later();
   }
 
   /** Layers that have to be there, then the others while nobody waits. */
   async load() {
-    const asked = [...this.shownKeys(), this.memory.get("compare"), ...this.memory.get("selected").map(([key]) => key)];
-    for (const key of [...new Set(asked.filter((key) => key))]) await this.fetchLayer(key);
-    for (const entry of this.entries) await this.fetchLayer(entry.key, false);
+    for (const key of this.neededKeys()) await this.fetchLayer(key);
+    for (const entry of this.entries) await this.fetchLayer(entry.key);
+  }
+
+  /** The keys of the layers on view and of all units on view. */
+  neededKeys() {
+    const units = [...this.memory.get("selected"), this.memory.get("opened")].map(([key]) => key);
+    return new Set([...this.shownKeys(), this.memory.get("compare"), ...units].filter((key) => key));
   }
 
   /** The keys of the layers on view: one, or all of them. */
@@ -111,14 +116,14 @@ class Browser {
     return key ? [key] : this.entries.map((entry) => entry.key);
   }
 
-  async fetchLayer(key, wanted = true) {
+  async fetchLayer(key) {
     if (this.layers.has(key)) return;
     const entry = this.entries.find((one) => one.key === key);
     if (!entry) return;
     this.layers.set(key, null);
     try {
       this.layers.set(key, { ...entry, arrays: await this.source.layer(key) });
-      if (wanted || this.shownKeys().includes(key)) this.stale.add("rows").add("zoom").add("pins");
+      if (this.neededKeys().has(key)) this.stale.add("rows").add("zoom").add("pins");
       this.stale.add("tools");
       this.later();
     } catch (error) {
@@ -192,51 +197,32 @@ class Browser {
     all.sort((a, b) => categories.indexOf(a.category) - categories.indexOf(b.category));
     const chosen = (/^\s*"(.+)"\s*$/.exec(this.memory.get("query")) || ["", ""])[1].toLowerCase();
     const choose = (full) => this.memory.set({ query: full ? `"${full}"` : "" });
-    const focus = focusSeenFrom(this.graph);
-    const [left, focused] = [this.graph.firstElementChild?.scrollLeft || 0, this.graph.contains(focus) && focus?.getAttribute("title")];
-    this.graph.replaceChildren(barGraph(all, chosen, choose, second && new Map(second.map((bar) => [bar.full, bar.units]))));
+    const left = this.graph.firstElementChild?.scrollLeft || 0;
+    refill(this.graph, [barGraph(all, chosen, choose, second && new Map(second.map((bar) => [bar.full, bar.units])))]);
     this.graph.firstElementChild.scrollLeft = left;
-    if (focused) [...this.graph.querySelectorAll("button")].find((one) => one.title === focused)?.focus({ preventScroll: true });
   }
 
-  /** What is known of a unit; with fewer of its images where that is what there is. */
+  /** What is known of a unit; with more of its images where that is what there is. */
   detail(row, images) {
-    const at = (count) => this.details.get(`${row.layer.key}:${row.unit}:${count}`);
-    return at(images) || (images === CARD_IMAGES ? at(ZOOM_IMAGES) : null) || null;
+    return this.details.get(row, images) || (images === CARD_IMAGES ? this.details.get(row, ZOOM_IMAGES) : null);
   }
 
   /** Fetches what the cards in sight lack. @param {any[]} rows */
   async want(rows, images = CARD_IMAGES) {
-    const missing = rows.filter((row) => !this.detail(row, images) && this.details.get(`${row.layer.key}:${row.unit}:${images}`) !== null);
-    const byLayer = groups(missing);
     try {
-      for (const [layer, some] of byLayer) {
-        for (let first = 0; first < some.length; first += AT_ONCE) await this.fetchUnits(layer, some.slice(first, first + AT_ONCE), images);
-      }
+      await this.details.fetch(rows.filter((row) => !this.detail(row, images)), images, () => this.refresh(images));
       await this.fetchPictures(rows, images);
     } catch (error) {
       this.complain(error);
     }
   }
 
-  async fetchUnits(layer, rows, images) {
-    const name = (row) => `${layer.key}:${row.unit}:${images}`;
-    for (const row of rows) this.details.set(name(row), null);
-    try {
-      const found = await this.source.units(layer.key, rows.map((row) => row.unit), images);
-      rows.forEach((row, i) => this.details.set(name(row), withNear(layer, row.unit, found[i])));
-    } catch (error) {
-      for (const row of rows) this.details.delete(name(row));
-      throw error;
-    }
-    this.refresh(images);
-  }
-
   async fetchPictures(rows, images) {
     const wanted = new Map();
     for (const row of rows) {
-      const top = this.detail(row, images)?.top || [];
-      wanted.set(row.layer.of, [...(wanted.get(row.layer.of) || []), ...Array.from(top).slice(0, images)]);
+      const top = Array.from(this.detail(row, images)?.top || []).slice(0, images);
+      if (!wanted.has(row.layer.of)) wanted.set(row.layer.of, new Set());
+      for (const id of top) wanted.get(row.layer.of).add(id);
     }
     for (const [of, ids] of wanted) if (await this.pictures.fetch(of, ids)) this.refresh(images);
   }
@@ -258,13 +244,13 @@ class Browser {
   }
 
   open(row) {
-    this.back = this.grid.element;
+    this.moves = true;
     this.memory.set({ opened: [row.layer.key, row.unit] });
   }
 
   close() {
+    this.moves = true;
     this.memory.set({ opened: [] });
-    this.back?.focus();
   }
 
   /** A unit as a row, whatever the search. */
@@ -280,24 +266,30 @@ class Browser {
     const row = opened.length ? this.rowFor(opened) : null;
     this.zoom.hidden = !row;
     this.root.classList.toggle("ul-zoomed", Boolean(row));
+    this.moveFocus(Boolean(row));
     if (!row) return this.zoom.replaceChildren();
     const detail = this.detail(row, ZOOM_IMAGES);
     if (!detail) {
       this.want([row], ZOOM_IMAGES);
       return undefined;
     }
-    const held = this.zoom.contains(focusSeenFrom(this.zoom)) ? focusSeenFrom(this.zoom)?.getAttribute("aria-label") : null;
     const scrolled = this.zoom.scrollTop;
     const room = Math.max(60, Math.min(132, (this.zoom.clientWidth - 56) / 4));
     const tall = Math.floor(row.layer.world.picture[1] ? (room * row.layer.world.picture[0]) / row.layer.world.picture[1] : room);
-    this.zoom.replaceChildren(...zoomed(row, detail, {
+    refill(this.zoom, zoomed(row, detail, {
       pictures: this.pictures, quantile: this.memory.get("quantile"), style: this.memory.get("masks"), pinned: this.pinned(row),
       pin: () => this.pin(row), close: () => this.close(), step: (by) => this.step(row, by), tall,
     }).filter(Boolean));
     this.zoom.scrollTop = scrolled;
-    if (held) this.zoom.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
     this.fetchPictures([row], ZOOM_IMAGES).catch((error) => this.complain(error));
     return undefined;
+  }
+
+  /** Who opens or closes a unit by hand is led there: to the unit where it hides the others, back to these in the end. */
+  moveFocus(opened) {
+    if (this.moves && opened && !this.grid.element.clientWidth) this.zoom.focus({ preventScroll: true });
+    if (!opened && (this.moves || focused(this.zoom))) this.grid.element.focus({ preventScroll: true });
+    this.moves = false;
   }
 
   step(row, by) {
@@ -313,11 +305,14 @@ class Browser {
     this.tray.hidden = !rows.length;
     this.grid.mark();
     this.want(rows.filter((row) => !this.detail(row, CARD_IMAGES)));
-    this.tray.replaceChildren(...pins(rows, {
+    const [held, left] = [focused(this.tray), this.tray.querySelector(".ul-pins")?.scrollLeft || 0];
+    refill(this.tray, pins(rows, {
       detail: (row) => this.detail(row, CARD_IMAGES), pictures: this.pictures, Strip,
       level: (row) => levelAt(row.layer.world.levels, this.memory.get("quantile")), style: this.memory.get("masks"),
       open: (row) => this.open(row), drop: (row) => this.pin(row), clear: () => this.memory.set({ selected: [] }),
     }));
+    if (rows.length) this.tray.querySelector(".ul-pins").scrollLeft = left;
+    if (held && !focused(this.tray)) (this.tray.querySelector("button") || this.grid.element).focus({ preventScroll: true });
   }
 
   /** Takes out all that a page holds while nobody waits: paper does not wait for pictures either. */
@@ -334,6 +329,9 @@ class Browser {
 
   /** Shows an error where it happened. @param {any} error */
   complain(error) {
+    const words = `${error.message} ${error.trace}`;
+    if (this.said === words && !this.trouble.hidden) return; // who reads it is not disturbed
+    this.said = words;
     this.trouble.hidden = false;
     this.trouble.replaceChildren(
       make("strong", {}, String(error.message || error)),
@@ -341,11 +339,4 @@ class Browser {
       make("button", { type: "button", class: "ul-button", onclick: () => { this.trouble.hidden = true; } }, "Dismiss"),
     );
   }
-}
-
-/** @param {any[]} rows */
-function groups(rows) {
-  const found = new Map();
-  for (const row of rows) found.set(row.layer, [...(found.get(row.layer) || []), row]);
-  return found;
 }

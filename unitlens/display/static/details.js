@@ -1,6 +1,8 @@
 // @ts-check
 /** Details: what is known of single units, taken out of the arrays of an answer. */
 
+const AT_ONCE = 48; // units asked for together
+
 /** Units of an answer one by one, as the browser keeps them. @param {Record<string, {data: any, shape: number[]}>} arrays */
 export function unitsOf(arrays) {
   const [count, images, h, w] = arrays.maps.shape;
@@ -28,4 +30,64 @@ export function withNear(layer, unit, detail) {
     near: Array.from(near.data.subarray(unit * count, (unit + 1) * count)),
     nearIou: Array.from({ length: levels }, (_, q) => iou.data.subarray((q * layer.units + unit) * count, (q * layer.units + unit + 1) * count)),
   };
+}
+
+/** What is known of units, the last few hundred of them, so that a page does not grow with everything it has shown. */
+export class Details {
+  /** @param {(key: string, units: number[], images: number) => Promise<any[]>} ask @param {number} room */
+  constructor(ask, room = 700) {
+    [this.ask, this.room] = [ask, room];
+    /** @type {Map<string, any>} */
+    this.known = new Map(); // "key:unit:images" -> detail, or null while it is asked for
+  }
+
+  /** What is known of a unit with so many of its images, or null. @param {any} row @param {number} images */
+  get(row, images) {
+    const detail = this.known.get(placeOf(row, images));
+    if (!detail) return null;
+    this.known.delete(placeOf(row, images)); // the last used stands last
+    this.known.set(placeOf(row, images), detail);
+    return detail;
+  }
+
+  /** Asks for what is missing; `came` is called whenever some have come.
+   * @param {any[]} rows @param {number} images @param {() => void} came */
+  async fetch(rows, images, came) {
+    const missing = rows.filter((row) => !this.known.has(placeOf(row, images)));
+    for (const [layer, some] of byLayer(missing)) {
+      for (let first = 0; first < some.length; first += AT_ONCE) {
+        await this.fetchSome(layer, some.slice(first, first + AT_ONCE), images);
+        came();
+      }
+    }
+  }
+
+  /** @param {any} layer @param {any[]} rows @param {number} images */
+  async fetchSome(layer, rows, images) {
+    for (const row of rows) this.known.set(placeOf(row, images), null);
+    try {
+      const found = await this.ask(layer.key, rows.map((row) => row.unit), images);
+      rows.forEach((row, i) => this.known.set(placeOf(row, images), withNear(layer, row.unit, found[i])));
+    } catch (error) {
+      for (const row of rows) this.known.delete(placeOf(row, images)); // another question may be answered
+      throw error;
+    }
+    for (const [key, detail] of this.known) {
+      if (this.known.size <= this.room) break;
+      if (detail) this.known.delete(key);
+    }
+  }
+}
+
+/** @param {any} row @param {number} images */
+const placeOf = (row, images) => `${row.layer.key}:${row.unit}:${images}`;
+
+/** @param {any[]} rows */
+function byLayer(rows) {
+  const found = new Map();
+  for (const row of rows) {
+    if (!found.has(row.layer)) found.set(row.layer, []);
+    found.get(row.layer).push(row);
+  }
+  return found;
 }

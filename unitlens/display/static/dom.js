@@ -30,12 +30,18 @@ function filled(element, attributes, children) {
  * before the element hears of them, to go to another cell. */
 export const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
-/** The element that has the focus, seen from where another one stands: marimo puts each widget into a shadow root, and
- * outside of it the focus is said to be on the root's host.
- * @param {Node} from @returns {any} */
-export function focusSeenFrom(from) {
-  const root = /** @type {Document | ShadowRoot} */ (from.getRootNode());
-  return root.activeElement || null; // an element that is in no page has a root without one
+/** Whether the focus is in an element. @param {HTMLElement} box */
+export function focused(box) {
+  const root = /** @type {Document | ShadowRoot} */ (box.getRootNode());
+  return box.contains(root.activeElement) ? /** @type {HTMLElement} */ (root.activeElement) : null;
+}
+
+/** Other children for an element. The focus stays on the child of the same name ("data-hold"), where there is one.
+ * @param {HTMLElement} box @param {any[]} children */
+export function refill(box, children) {
+  const held = focused(box)?.dataset.hold;
+  box.replaceChildren(...children);
+  if (held) /** @type {HTMLElement} */ (box.querySelector(`[data-hold="${CSS.escape(held)}"]`))?.focus({ preventScroll: true });
 }
 
 /** Calls `act` once in the next frame, however often it is asked for until then.
@@ -56,15 +62,15 @@ export function eachFrame(act) {
  * @param {HTMLElement} box @param {string} selector */
 export function roving(box, selector) {
   for (const [name, value] of Object.entries(OWN_KEYS)) box.setAttribute(name, value);
+  const all = () => /** @type {HTMLElement[]} */ ([...box.querySelectorAll(selector)]);
   const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
   box.addEventListener("keydown", (event) => {
-    const all = /** @type {HTMLElement[]} */ ([...box.querySelectorAll(selector)]);
-    const at = all.indexOf(focusSeenFrom(box));
-    const ends = { Home: 0, End: all.length - 1 };
+    const at = all().indexOf(/** @type {HTMLElement} */ (event.target));
+    const ends = { Home: 0, End: all().length - 1 };
     const to = event.key in ends ? ends[event.key] : event.key in steps ? at + steps[event.key] : -1;
-    if (at < 0 || to < 0 || to >= all.length) return;
+    if (at < 0 || to < 0 || to >= all().length) return;
     event.preventDefault();
-    all.forEach((one, i) => one.setAttribute("tabindex", i === to ? "0" : "-1"));
-    all[to].focus();
+    all()[to].focus();
   });
+  box.addEventListener("focusin", (event) => all().forEach((one) => one.setAttribute("tabindex", one === event.target ? "0" : "-1")));
 }

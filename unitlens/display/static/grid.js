@@ -78,7 +78,7 @@ export class Grid {
     this.space.style.height = `${Math.ceil(this.rows.length / lay.columns) * lay.row}px`;
     const sight = this.whole ? { first: 0, last: this.rows.length } : inSight(this.element.scrollTop, this.element.clientHeight, lay, this.rows.length);
     const shown = new Set();
-    const fragment = document.createDocumentFragment();
+    let before = null;
     for (let i = sight.first; i < sight.last; i += 1) {
       const row = this.rows[i];
       const key = `${row.layer.key}:${row.unit}`;
@@ -88,11 +88,13 @@ export class Grid {
         card?.element.remove();
         card = this.card(row, lay.tile);
         this.cards.set(key, card);
-        fragment.append(card.element);
       }
+      // Paper and screen readers follow the order of the elements, not their places.
+      const next = before ? before.nextSibling : this.space.firstChild;
+      if (next !== card.element) this.space.insertBefore(card.element, next);
+      before = card.element;
       this.place(card, row, i, lay);
     }
-    this.space.append(fragment);
     for (const [key, card] of this.cards) {
       if (shown.has(key)) continue;
       card.element.remove();
@@ -160,7 +162,8 @@ export class Grid {
       card.element.setAttribute("aria-selected", String(pinned));
       card.element.classList.toggle("ul-active", card.element.id === `${this.id}-${this.at}`);
     }
-    if ([...this.cards.values()].some((card) => card.element.id === `${this.id}-${this.at}`)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
+    const active = this.rows[this.at];
+    if (active && this.cards.has(`${active.layer.key}:${active.unit}`)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
     else this.element.removeAttribute("aria-activedescendant");
   }
 
@@ -175,12 +178,12 @@ export class Grid {
     else if (event.key === " " && row) this.host.pin(row);
     else return;
     event.preventDefault();
-    event.stopPropagation(); // a notebook has its own meaning for these keys
   }
 
   /** Makes a place the active one and brings it into sight. @param {number} place */
   go(place) {
     this.at = place;
+    if (!this.lay) return; // nothing has been laid out yet
     const line = Math.floor(place / this.lay.columns) * this.lay.row;
     const { scrollTop, clientHeight } = this.element;
     if (line < scrollTop) this.element.scrollTop = line;

@@ -14,6 +14,7 @@ const NAMES = ["layer", "query", "category", "order", "masks", "quantile", "min_
 export function asking(model) {
   let last = 0;
   let text = false;
+  const name = Math.random().toString(36).slice(2); // views of one model hear each other's answers
   const open = new Map();
   const heard = (/** @type {any} */ message, /** @type {DataView[] | undefined} */ buffers) => {
     const waiting = open.get(message.id);
@@ -33,7 +34,7 @@ export function asking(model) {
   /** @param {Record<string, any>} question */
   const ask = (question) =>
     new Promise((done, fail) => {
-      const id = `${Date.now()}-${(last += 1)}`;
+      const id = `${name}-${(last += 1)}`;
       const timer = setTimeout(() => {
         open.delete(id);
         fail(new Error("No answer from Python. Is the kernel busy or gone? Run the cell again. (A page that needs no kernel: unitlens.report.)"));
@@ -42,7 +43,10 @@ export function asking(model) {
       open.set(id, { done, fail, timer, question: whole });
       model.send(whole);
     });
-  ask.stop = () => model.off("msg:custom", heard);
+  ask.stop = () => {
+    model.off("msg:custom", heard);
+    for (const { timer } of open.values()) clearTimeout(timer);
+  };
   return ask;
 }
 
@@ -62,13 +66,15 @@ function render({ model, el }) {
     },
   };
   const changes = NAMES.map((name) => [`change:${name}`, () => listeners.forEach((act) => act([name]))]);
-  for (const [event, act] of changes) model.on(event, act);
   const source = {
     layer: (key) => ask({ kind: "layer", key }),
     units: async (key, units, images) => unitsOf(await ask({ kind: "units", key, units, images })),
     pictures: async (of, ids) => files(await ask({ kind: "pictures", of, ids })),
   };
-  el.style.setProperty("--ul-height", `${model.get("height")}px`);
+  const resize = () => el.style.setProperty("--ul-height", `${model.get("height")}px`);
+  changes.push(["change:height", resize]);
+  resize();
+  for (const [event, act] of changes) model.on(event, act);
   const stop = browser(el, model.get("_about"), memory, source);
   return () => {
     stop();

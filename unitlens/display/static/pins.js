@@ -10,8 +10,8 @@ export function pins(rows, host) {
   if (!rows.length) return [];
   return [
     make("div", { class: "ul-trayhead" }, make("h3", { class: "ul-sub" }, `Pinned: ${rows.length}`),
-      make("button", { type: "button", class: "ul-button", onclick: host.clear }, "Unpin all")),
-    make("div", { class: "ul-pins", tabindex: 0, ...OWN_KEYS, role: "group", "aria-label": "Pinned units side by side" }, rows.map((row) => pin(row, host))),
+      make("button", { type: "button", class: "ul-button", "data-hold": "clear", onclick: host.clear }, "Unpin all")),
+    make("div", { class: "ul-pins", tabindex: 0, "data-hold": "pins", ...OWN_KEYS, role: "group", "aria-label": "Pinned units side by side" }, rows.map((row) => pin(row, host))),
   ];
 }
 
@@ -37,7 +37,7 @@ function pin(row, host) {
     strip.element,
     make("div", { class: "ul-small ul-muted" }, near.slice(0, 3).map(({ concept, iou }) => `${row.layer.world.names[concept]} ${iou.toFixed(2)}`).join(" · ")),
     make("div", { class: "ul-buttons" },
-      make("button", { type: "button", class: "ul-button", "aria-label": `Open ${name}`, onclick: () => host.open(row) }, "Open"),
-      make("button", { type: "button", class: "ul-button", "aria-label": `Unpin ${name}`, onclick: () => host.drop(row) }, "Unpin")),
+      make("button", { type: "button", class: "ul-button", "data-hold": `open ${name}`, "aria-label": `Open ${name}`, onclick: () => host.open(row) }, "Open"),
+      make("button", { type: "button", class: "ul-button", "data-hold": `unpin ${name}`, "aria-label": `Unpin ${name}`, onclick: () => host.drop(row) }, "Unpin")),
   );
 }

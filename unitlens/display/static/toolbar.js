@@ -1,7 +1,7 @@
 // @ts-check
 /** Toolbar: layers as tabs, and everything that narrows, orders or colours what is shown. */
 
-import { OWN_KEYS, focusSeenFrom, make, roving } from "./dom.js";
+import { OWN_KEYS, focused, make, roving } from "./dom.js";
 import { STYLES } from "./tiles.js";
 import { levelAt, levelWords, rowsOf } from "./units.js";
 
@@ -45,7 +45,7 @@ export function toolbar(id, about, entries, memory) {
     style.show(memory.get("masks"));
     compare.show(memory.get("compare"));
     chance.checked = memory.get("beats_chance");
-    if (focusSeenFrom(iou) !== iou) iou.value = String(Number(memory.get("min_iou").toFixed(3)));
+    if (!focused(iou)) iou.value = String(Number(memory.get("min_iou").toFixed(3)));
     slider.update();
   }
   return { element, update };
@@ -64,7 +64,7 @@ function choice(words, options, chosen) {
 /** @param {any} about @param {import("./browser.js").Memory} memory */
 function quantileSlider(about, memory) {
   const { levels } = about.dissections[0];
-  const output = make("output", { class: "ul-level" });
+  const output = make("span", { class: "ul-level", "aria-hidden": "true" }); // the slider says the same
   const input = make("input", {
     type: "range", ...OWN_KEYS, class: "ul-slider", min: 0, max: levels.length - 1, step: 1, "aria-label": "How much of the pixels a unit fires on",
     oninput: () => memory.set({ quantile: levels[Number(input.value)] }),

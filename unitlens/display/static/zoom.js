@@ -72,18 +72,18 @@ export function zoomed(row, detail, host) {
   const level = levelAt(row.layer.world.levels, host.quantile);
   const threshold = row.layer.arrays.threshold.data[level * row.layer.units + row.unit];
   const category = row.own === NONE ? null : row.layer.world.categories[row.own];
-  const button = (words, sign, act, more = {}) => make("button", { type: "button", class: "ul-button", "aria-label": words, title: words, onclick: act, ...more }, sign);
+  const button = (name, words, sign, act, more = {}) => make("button", { type: "button", class: "ul-button", "data-hold": name, "aria-label": words, title: words, onclick: act, ...more }, sign);
   const curve = iouCurves(row.layer, detail, level);
   const tail = histogram(detail, threshold);
   return [
     make("div", { class: "ul-zoomhead" },
       make("div", {},
         make("div", { class: "ul-muted" }, `unit ${row.unit} of ${row.layer.key}`),
-        make("h3", { class: "ul-title", tabindex: -1 }, shortName(row.layer.world, row.own), " ", category && make("span", { class: `ul-chip ${categoryClass(category)}` }, category))),
+        make("h3", { class: "ul-title" }, shortName(row.layer.world, row.own), " ", category && make("span", { class: `ul-chip ${categoryClass(category)}` }, category))),
       make("div", { class: "ul-buttons" },
-        button("Previous unit", "‹", () => host.step(-1)), button("Next unit", "›", () => host.step(1)),
-        button(host.pinned ? "Unpin this unit" : "Pin this unit for comparison", host.pinned ? "Pinned" : "Pin", host.pin, { "aria-pressed": String(host.pinned) }),
-        button("Close", "×", host.close))),
+        button("previous", "Previous unit", "‹", () => host.step(-1)), button("next", "Next unit", "›", () => host.step(1)),
+        button("pin", host.pinned ? "Unpin this unit" : "Pin this unit for comparison", host.pinned ? "Pinned" : "Pin", host.pin, { "aria-pressed": String(host.pinned) }),
+        button("close", "Close", "×", host.close))),
     pictureRows(row, detail, host.pictures, threshold, host.style, host.tall, 12),
     make("p", { class: "ul-words" }, sentence(row, detail, level)),
     make("p", { class: "ul-facts" },
