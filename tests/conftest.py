@@ -1,14 +1,21 @@
-"""What holds for every test: a private home folder, and no skip that hides a required part."""
+"""What every test may use: a private home folder, a browser, an accessibility check; no skip hides a required part."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import shutil
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
 
 
 def skip_is_allowed(reason: str) -> bool:
@@ -53,3 +60,41 @@ def unitlens_home(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path, N
         del os.environ["UNITLENS_HOME"]
     else:
         os.environ["UNITLENS_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where Chromium is; tests without it are skipped, which fails under CI=true."""
+    found = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    """Chromium, driven by playwright."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture(scope="session")
+def violations() -> Callable[..., list[str]]:
+    """`violations(page)`: the serious and critical faults that axe-core finds in a page as it is now, a line for each
+    element. `violations(page, ".unitlens")` looks only inside what the selector finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def look(page: Any, inside: str | None = None) -> list[str]:
+        faults = Axe().run(page, context=inside).response["violations"]
+        return [
+            f"{fault['id']} ({fault['impact']}): {node['html'][:160]} {node['failureSummary']}"
+            for fault in faults
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+
+    return look

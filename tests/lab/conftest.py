@@ -19,11 +19,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-]  # fmt: skip
 OPENING = 120_000  # ms; a loaded machine took 18 s
 SETTINGS: dict[str, dict[str, Any]] = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # every output is in the page
@@ -93,15 +88,6 @@ def _wait_for_server(process: subprocess.Popen, runtime: Path, token: str) -> st
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
-    """Where Chromium is; tests without it are skipped, which fails under CI=true."""
-    found = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    return found
-
-
-@pytest.fixture(scope="session")
 def lab_server(tmp_path_factory: pytest.TempPathFactory, unitlens_home: Path, chromium: str) -> Iterator[LabServer]:
     """JupyterLab on a private copy of the notebooks, on a free port, with private folders."""
     private, token = tmp_path_factory.mktemp("jupyter"), secrets.token_hex(16)
@@ -127,17 +113,6 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory, unitlens_home: Path, ch
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Any]:
-    """Chromium, driven by playwright."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield instance
-        instance.close()
 
 
 class LabPage:
