@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -39,6 +40,32 @@ def test_text_in_a_category_colour_can_be_read(category: str, mode: str) -> None
     assert theme.contrast(shade.ink, shade.tint) >= 4.5
     assert theme.contrast(shade.ink, theme.page_colour("surface", mode)) >= 4.5
     assert theme.contrast(shade.on, shade.fill) >= 4.5
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("category", [*CATEGORIES, "other"])
+def test_every_ground_of_a_page_carries_category_text_and_page_text(category: str, mode: str) -> None:
+    shade = theme.shade(category, mode)
+    for ground in ("surface", "raised"):  # a row is raised under the mouse
+        assert theme.contrast(shade.ink, theme.page_colour(ground, mode)) >= 4.5
+    for text in ("ink", "muted"):
+        assert theme.contrast(theme.page_colour(text, mode), shade.tint) >= 4.5
+
+
+def test_every_text_has_a_size_of_the_one_scale() -> None:
+    css = theme.stylesheet()
+    scale = dict(re.findall(r"--ul-text-(\w+):(\d+)px;", css))
+    sizes = list(map(int, scale.values()))
+    assert sizes == sorted(set(sizes)) and min(sizes) >= 11
+    for name in ("theme.css", "report.css"):
+        text = (theme.STATIC / name).read_text()
+        assert re.findall(r"font-size:(?!var\(--ul-text-\w+\))[^;}]*", text) == []
+        assert set(re.findall(r"var\(--ul-text-(\w+)\)", text)) <= scale.keys()
+
+
+def test_every_variable_that_is_read_is_set() -> None:
+    css = theme.stylesheet() + (theme.STATIC / "report.css").read_text()
+    assert set(re.findall(r"var\((--ul-[\w-]+)\)", css)) <= set(re.findall(r"(--ul-[\w-]+):", css))
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -91,7 +118,8 @@ def _selectors(rule: str) -> list[str]:
     "sign",
     ["prefers-color-scheme:dark", '[data-jp-theme-light="false"] .unitlens', ".dark .unitlens",
      '[data-theme="dark"] .unitlens',
-     "@media print", "prefers-contrast:more", "color-scheme:light", "color-scheme:dark"],
+     "@media print", "prefers-contrast:more", "forced-colors:active", "--ul-focus:",
+     "color-scheme:light", "color-scheme:dark"],
 )  # fmt: skip
 def test_the_stylesheet_knows_how_pages_say_their_colour(sign: str) -> None:
     assert sign in theme.stylesheet()

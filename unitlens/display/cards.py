@@ -138,15 +138,16 @@ def unit_card(
     name = dissection.layer(layer).name
     number, images = check_unit(unit, dissection, name), check_count("images", images)
     facts = facts_of(dissection, np.array([number]), name)[0]
-    words = plain_words(dissection, facts)
+    words = [plain_words(dissection, facts), sure_words(dissection, facts), fires_words(dissection, facts)]
+    told = "".join(f'<p class="ul-words">{escape(part)}</p>' for part in words if part)
     head = f'<span class="ul-muted">unit {number} of {escape(name)}</span>'
     label = f'<h2 class="ul-title">{escape(facts.concept.name)} {_chip(facts)}</h2>'
     strip = strip_markup(dissection, facts, images=images, style=style, tile=136)
     body = (
-        f'{head}{label}<div class="ul-units">{strip}</div><p class="ul-words">{escape(words)}</p>'
+        f'{head}{label}<div class="ul-units">{strip}</div>{told}'
         f"{_facts_markup(dissection, facts)}{_bars(dissection, facts)}"
     )
-    return finished(body, _unit_text(dissection, facts, words))
+    return finished(body, _unit_text(dissection, facts, " ".join(filter(None, words))))
 
 
 def _chip(facts: UnitFacts) -> str:
@@ -173,6 +174,49 @@ def plain_words(dissection: Dissection, facts: UnitFacts) -> str:
     )
 
 
+def sure_words(dissection: Dissection, facts: UnitFacts) -> str:
+    """How sure a unit's label is: the interval of its IoU, and whether it beats chance. "" where neither is known."""
+    if facts.concept is NO_CONCEPT:
+        return ""
+    parts = []
+    interval = _intervals(dissection, facts).get(dissection.vocabulary.index(facts.concept))
+    if interval:
+        parts.append(
+            f"Measured on other images of the same kind, the IoU would mostly lie between {interval[0]:.2f} and "
+            f"{interval[1]:.2f} (90 % interval)."
+        )
+    chance, units = dissection.chance(facts.layer), plural(dissection.layers[facts.layer].units, "unit")
+    p = float(chance.p[facts.unit])
+    if np.isfinite(p) and chance.beats[facts.unit]:
+        parts.append(
+            "It beats chance: paired with the labels of other images, the unit hardly ever matches any concept this "
+            f"well (p = {p:.2g}, {units} tried)."
+        )
+    elif np.isfinite(p):
+        parts.append(
+            "It may be chance: paired with the labels of other images, the unit matches some concept this well in "
+            f"{100 * p:.2g} % of the tries, and {units} were tried."
+        )
+    return " ".join(parts)
+
+
+def _intervals(dissection: Dissection, facts: UnitFacts) -> dict[int, tuple[float, float]]:
+    """The known 90 % intervals of a unit's IoUs: concept's number -> low and high end."""
+    if dissection.layers[facts.layer].tails is None:
+        return {}
+    low, high = (ends[facts.unit] for ends in dissection.intervals(facts.layer))
+    return {int(c): (float(low[c]), float(high[c])) for c in np.flatnonzero(np.isfinite(low) & np.isfinite(high))}
+
+
+def fires_words(dissection: Dissection, facts: UnitFacts) -> str:
+    """What "fires above" means."""
+    share = 100 * (1 - dissection.quantile)
+    return (
+        f"Fires above {three_digits(facts.threshold)}: where its activation is higher than that. Over all images, "
+        f"{share:.3g} % of the pixels are."
+    )
+
+
 def _facts_markup(dissection: Dissection, facts: UnitFacts) -> str:
     values = dissection.layer(facts.layer).top_value[facts.unit]
     items = {"IoU": f"{facts.iou:.3f}", "fires above": three_digits(facts.threshold)}
@@ -193,16 +237,22 @@ def _best_five(dissection: Dissection, facts: UnitFacts) -> list[tuple[Any, floa
 
 
 def _bars(dissection: Dissection, facts: UnitFacts) -> str:
-    best = _best_five(dissection, facts)
+    best, known = _best_five(dissection, facts), _intervals(dissection, facts)
+    ends = {c: known.get(dissection.vocabulary.index(c)) for c, _ in best}
     full = full_scale(np.array([iou for _, iou in best]))
     rows = "".join(
         f'<tr><th scope="row">{escape(c.name)}</th><td>{chip(c.category)}</td><td class="ul-wide">'
-        f"{meter(iou, full, c.category, dissection.min_iou)}</td><td{_NUMBER}>{iou:.3f}</td></tr>"
+        f"{meter(iou, full, c.category, dissection.min_iou, ends[c])}</td>"
+        f"<td{_NUMBER}>{iou:.3f}{_span(ends[c])}</td></tr>"
         for c, iou in best
     )
     header = "".join(f'<th scope="col">{aside(word)}</th>' for word in ("concept", "category", "", "IoU"))
     table = f'<table class="ul-bars"><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>'
     return f'<h3 class="ul-sub">Best concepts by IoU</h3>{table}' if rows else ""
+
+
+def _span(ends: tuple[float, float] | None) -> str:
+    return f' <span class="ul-muted">{ends[0]:.3f} to {ends[1]:.3f}</span>' if ends else ""
 
 
 def _unit_text(dissection: Dissection, facts: UnitFacts, words: str) -> str:

@@ -83,7 +83,8 @@ def paint(images: np.ndarray, heights: np.ndarray, threshold: float, style: str 
     """Images with a unit's firing drawn on them: uint8 (k, H, W, 3).
 
     images: uint8 (k, H, W, 3). heights: float32 (k, H, W), the upsampled maps. style: "outline" (outside dark, a bright
-    line on the border), "dim" (outside dark), "heat" (colour by activation) or "plain". Raises OptionError.
+    line on the border, closed along the picture's edge), "dim" (outside dark), "heat" (colour by activation) or
+    "plain". Raises OptionError.
 
     >>> paint(np.full((1, 1, 2, 3), 100, np.uint8), np.array([[[0.0, 9.0]]]), 1.0, "dim")[0, 0, :, 0].tolist()
     [42, 100]
@@ -103,8 +104,9 @@ def paint(images: np.ndarray, heights: np.ndarray, threshold: float, style: str 
     distance = np.where(_near_border(inside, int(3.5 * unit)), _distance(heights, threshold), far)
     cover = np.clip(distance + 0.5, 0, 1)[..., None]
     painted = colours * (_DIM + (1 - _DIM) * cover)
-    halo = np.clip(2.2 * unit - np.abs(distance), 0, 1)[..., None] * 0.45
-    line = np.clip(1.05 * unit - np.abs(distance) + 0.25, 0, 1)[..., None]
+    away = np.minimum(np.abs(distance), np.where(inside, _from_edge(inside, 1.05 * unit), 99.0))
+    halo = np.clip(2.2 * unit - away, 0, 1)[..., None] * 0.45
+    line = np.clip(1.05 * unit - away + 0.25, 0, 1)[..., None]
     painted = painted * (1 - halo) + _HALO * halo
     return _bytes(painted * (1 - line) + _LINE * line)
 
@@ -124,6 +126,12 @@ def _distance(heights: np.ndarray, threshold: float) -> np.ndarray:
     slope = np.hypot(down, across)
     signed = np.divide(over, slope, out=np.where(over > 0, 99.0, -99.0), where=slope > 1e-9)
     return np.clip(signed, -99, 99)
+
+
+def _from_edge(inside: np.ndarray, depth: float) -> np.ndarray:
+    """How far every pixel is from a line that runs `depth` pixels inside the picture's edge: float64 (H, W)."""
+    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5 for n in inside.shape[1:])
+    return np.abs(np.minimum(rows[:, None], columns[None, :]) - depth)
 
 
 def _near_border(inside: np.ndarray, reach: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,13 @@ _PAGE = {
         "ink": "#eceef2", "muted": "#a3abb9", "surface": "#15171c", "raised": "#1e2128", "line": "#333843",
         "track": "#2b2f38", "accent": "#6fbdf0", "mark": "#eceef2",
     },
+}  # fmt: skip
+#: The type scale: every text of a page has one of these sizes. "l" is running text.
+_SIZES = {"xs": 11, "s": 12, "m": 13, "l": 14, "xl": 15, "2xl": 17, "3xl": 22, "4xl": 32}
+#: What readers who ask for more contrast get instead.
+_STRONG = {
+    "muted": "var(--ul-ink)", "line": "var(--ul-ink)", "accent": "var(--ul-ink)", "focus": "3px solid var(--ul-ink)",
+    **{f"{category}-ink": "var(--ul-ink)" for category in _COLOURS},
 }  # fmt: skip
 #: Selectors by which notebooks and sites say which page colour they show.
 _HOSTS = {
@@ -115,7 +123,7 @@ def _variables(mode: str) -> str:
         colours = shade(category, mode)
         values |= {category: colours.fill, f"{category}-ink": colours.ink, f"{category}-on": colours.on}
         values[f"{category}-tint"] = colours.tint
-    return f"color-scheme:{mode};" + "".join(f"--ul-{name}:{value};" for name, value in values.items())
+    return f"color-scheme:{mode};{_declared(values)}"
 
 
 def _classes() -> str:
@@ -139,6 +147,10 @@ def page_rules(selector: str, light: str, dark: str) -> str:
     )
 
 
+def _declared(values: Mapping[str, str]) -> str:
+    return "".join(f"--ul-{name}:{value};" for name, value in values.items())
+
+
 @cache
 def stylesheet() -> str:
     """The CSS that every output carries once; all of it is scoped under the class `unitlens`.
@@ -146,11 +158,13 @@ def stylesheet() -> str:
     `.unitlens.unitlens` wins over what JupyterLab and its like say about every table.
     """
     light, dark = _variables("light"), _variables("dark")
+    shared = _declared({**{f"text-{k}": f"{v}px" for k, v in _SIZES.items()}, "focus": "2px solid var(--ul-accent)"})
     parts = [
+        f".unitlens{{{shared}}}",
         page_rules(".unitlens", light, dark),
         _classes(),
         (STATIC / "theme.css").read_text(encoding="utf-8"),
-        "@media (prefers-contrast:more){.unitlens.unitlens.unitlens{--ul-muted:var(--ul-ink);--ul-line:var(--ul-ink)}}",
+        f"@media (prefers-contrast:more){{.unitlens.unitlens.unitlens{{{_declared(_STRONG)}}}}}",
         "@media print{"
         f".unitlens.unitlens.unitlens{{{light}print-color-adjust:exact;-webkit-print-color-adjust:exact}}}}",
     ]
