@@ -57,7 +57,7 @@ def test_every_text_has_a_size_of_the_one_scale() -> None:
     scale = dict(re.findall(r"--ul-text-(\w+):(\d+)px;", css))
     sizes = list(map(int, scale.values()))
     assert sizes == sorted(set(sizes)) and min(sizes) >= 11
-    for name in ("theme.css", "report.css"):
+    for name in ("theme.css", "report.css", "browser.css"):
         text = (theme.STATIC / name).read_text()
         assert re.findall(r"font-size:(?!var\(--ul-text-\w+\))[^;}]*", text) == []
         assert set(re.findall(r"var\(--ul-text-(\w+)\)", text)) <= scale.keys()

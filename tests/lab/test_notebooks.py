@@ -75,7 +75,7 @@ def test_the_harness_sees_errors_requests_and_console(lab: Callable[[str], Any],
     assert [o["ename"] for _, o in outputs(notebook.cells()) if o["output_type"] == "error"] == ["ValueError"]
     notebook.page.evaluate("() => console.error('on purpose')")
     assert "on purpose" in notebook.troubles
-    assert notebook.outside == ["http://192.0.2.1/picture.png"]
+    assert set(notebook.outside) == {"http://192.0.2.1/picture.png"}  # more than once where the output is drawn anew
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
