@@ -67,7 +67,7 @@ def charts(dissection: ul.Dissection) -> Iterator[tuple[str, str]]:
 
 def shoot(browser: Browser, address: str, place: Path, mode: str, width: int, **options: Any) -> None:
     """One picture at twice the density."""
-    size = {"width": width, "height": 900 if options else 200}
+    size = {"width": width, "height": 200 if options.get("full_page", True) else 900}
     page = browser.new_page(viewport=size, device_scale_factor=2, color_scheme=mode)
     page.goto(address)
     page.wait_for_timeout(300)  # pictures are decoded, scripts have run

@@ -239,7 +239,7 @@ def _best_five(dissection: Dissection, facts: UnitFacts) -> list[tuple[Any, floa
 def _bars(dissection: Dissection, facts: UnitFacts) -> str:
     best, known = _best_five(dissection, facts), _intervals(dissection, facts)
     ends = {c: known.get(dissection.vocabulary.index(c)) for c, _ in best}
-    full = full_scale(np.array([iou for _, iou in best]))
+    full = full_scale(np.array([iou for _, iou in best] + [high for _, high in filter(None, ends.values())]))
     rows = "".join(
         f'<tr><th scope="row">{escape(c.name)}</th><td>{chip(c.category)}</td><td class="ul-wide">'
         f"{meter(iou, full, c.category, dissection.min_iou, ends[c])}</td>"
