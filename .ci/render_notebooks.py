@@ -47,8 +47,11 @@ def tidy(notebook: Any) -> None:
         if cell.cell_type == "code":
             cell.metadata[DIGEST] = digest(cell.source)
         for output in cell.get("outputs", []):
-            if "text/html" in output.get("data", {}):
-                output["data"].pop(WIDGET, None)
+            data = output.get("data", {})
+            if "text/html" in data:
+                data.pop(WIDGET, None)
+            if "image/jpeg" in data:  # a PIL image shows itself as both: six times the bytes for the same picture
+                data.pop("image/png", None)
 
 
 def render(path: Path) -> None:

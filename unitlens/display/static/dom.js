@@ -2,11 +2,17 @@
 /** Elements: the small vocabulary in which the views are written. Text always goes in as text, never as HTML. */
 
 const SVG = "http://www.w3.org/2000/svg";
+const CONTROLS = ["button", "input", "select", "summary"];
+
+/** What tells JupyterLab and Notebook 7 that the keys pressed on an element are its own. They look at the element that
+ * has the focus, not around it, and would go to another cell at an arrow key, or delete this one at d d. */
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 /** An element. attributes: "on..." are listeners, `null` and `false` are left out, "style" may hold CSS variables.
  * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children */
 export function make(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+  const takesKeys = CONTROLS.includes(tag) || "tabindex" in attributes;
+  return filled(document.createElement(tag), takesKeys ? { ...OWN_KEYS, ...attributes } : attributes, children);
 }
 
 /** An SVG element.
@@ -25,10 +31,6 @@ function filled(element, attributes, children) {
   element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
-
-/** What tells JupyterLab and Notebook 7 that the keys pressed in an element are its own: they would take the arrow keys
- * before the element hears of them, to go to another cell. */
-export const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 /** Whether the focus is in an element. @param {HTMLElement} box */
 export function focused(box) {
@@ -61,7 +63,6 @@ export function eachFrame(act) {
 /** One of several elements takes the focus by Tab; the arrow keys, Home and End move it among them.
  * @param {HTMLElement} box @param {string} selector */
 export function roving(box, selector) {
-  for (const [name, value] of Object.entries(OWN_KEYS)) box.setAttribute(name, value);
   const all = () => /** @type {HTMLElement[]} */ ([...box.querySelectorAll(selector)]);
   const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
   box.addEventListener("keydown", (event) => {

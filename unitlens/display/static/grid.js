@@ -1,7 +1,7 @@
 // @ts-check
 /** Grid: thousands of units as cards, of which only those in sight exist. One tab stop; arrow keys move in it. */
 
-import { OWN_KEYS, make } from "./dom.js";
+import { make } from "./dom.js";
 import { categoryClass } from "./bars.js";
 import { Strip, stripWidth } from "./tiles.js";
 import { levelAt, rowWords, shortName } from "./units.js";
@@ -50,7 +50,7 @@ export class Grid {
     this.element = make(
       "div",
       {
-        class: "ul-grid", role: "listbox", tabindex: 0, "aria-label": "Units", "aria-multiselectable": "true", ...OWN_KEYS,
+        class: "ul-grid", role: "listbox", tabindex: 0, "aria-label": "Units", "aria-multiselectable": "true",
         onscroll: () => this.show(), onkeydown: (event) => this.key(event), onclick: (event) => this.click(event),
       },
       this.space,

@@ -1,7 +1,7 @@
 // @ts-check
 /** Pins: units side by side, whichever layers and models they are of. */
 
-import { OWN_KEYS, make } from "./dom.js";
+import { make } from "./dom.js";
 import { categoryClass } from "./bars.js";
 import { NONE, fullName, share, shortName } from "./units.js";
 
@@ -11,7 +11,7 @@ export function pins(rows, host) {
   return [
     make("div", { class: "ul-trayhead" }, make("h3", { class: "ul-sub" }, `Pinned: ${rows.length}`),
       make("button", { type: "button", class: "ul-button", "data-hold": "clear", onclick: host.clear }, "Unpin all")),
-    make("div", { class: "ul-pins", tabindex: 0, "data-hold": "pins", ...OWN_KEYS, role: "group", "aria-label": "Pinned units side by side" }, rows.map((row) => pin(row, host))),
+    make("div", { class: "ul-pins", tabindex: 0, "data-hold": "pins", role: "group", "aria-label": "Pinned units side by side" }, rows.map((row) => pin(row, host))),
   ];
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Toolbar: layers as tabs, and everything that narrows, orders or colours what is shown. */
 
-import { OWN_KEYS, focused, make, roving } from "./dom.js";
+import { focused, make, roving } from "./dom.js";
 import { STYLES } from "./tiles.js";
 import { levelAt, levelWords, rowsOf } from "./units.js";
 
@@ -66,7 +66,7 @@ function quantileSlider(about, memory) {
   const { levels } = about.dissections[0];
   const output = make("span", { class: "ul-level", "aria-hidden": "true" }); // the slider says the same
   const input = make("input", {
-    type: "range", ...OWN_KEYS, class: "ul-slider", min: 0, max: levels.length - 1, step: 1, "aria-label": "How much of the pixels a unit fires on",
+    type: "range", class: "ul-slider", min: 0, max: levels.length - 1, step: 1, "aria-label": "How much of the pixels a unit fires on",
     oninput: () => memory.set({ quantile: levels[Number(input.value)] }),
   });
   const update = () => {
