@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
 import unitlens as ul
+from unitlens.display.theme import STATIC
 from unitlens.dissection.result import Dissection
 
+#: Answers cases {name, file, act, given}: `act` is an expression of the module `m` and of `given`.
+SCRIPT = """
+import { readFileSync } from "node:fs";
+const cases = JSON.parse(readFileSync(0, "utf8"));
+const listed = (_, one) => (ArrayBuffer.isView(one) ? Array.from(one) : one);
+const plain = (value) => JSON.parse(JSON.stringify(value, listed) ?? "null");
+const said = {};
+for (const { name, file, act, given } of cases) {
+  const m = await import(`./${file}`);
+  said[name] = plain(new Function("m", "given", `return ${act}`)(m, given));
+}
+console.log(JSON.stringify(said));
+"""
 #: The part of Jupyter between a widget and its kernel. `wire` is a function of the page that Python listens to.
 MODEL = """
 class Model {
@@ -155,3 +171,30 @@ def dissected(unitlens_home: Any) -> Dissection:
     """Two layers of SceneNet over 100 scenes: 320 units, 22 levels, small enough to be made here."""
     probe = ul.load_probe("scenes", count=100)
     return ul.dissect(ul.load_model("scenenet"), ["conv4_3", "conv5_3"], probe, show_progress=False)
+
+
+def node() -> str:
+    """node, or the one that playwright carries."""
+    if found := shutil.which("node"):
+        return found
+    from playwright._impl._driver import compute_driver_executable
+
+    return str(compute_driver_executable()[0])
+
+
+@pytest.fixture(scope="session")
+def run_node(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
+    """A function: cases for node, and further files (name -> text) beside those of display/static -> its answers."""
+
+    def run(cases: Iterable[dict[str, Any]], files: Mapping[str, str] | None = None) -> dict[str, Any]:
+        folder = tmp_path_factory.mktemp("static")
+        for path in STATIC.glob("*.js"):
+            shutil.copy(path, folder)
+        for name, text in {**(files or {}), "package.json": '{"type": "module"}', "run.js": SCRIPT}.items():
+            (folder / name).write_text(text)
+        command = [node(), str(folder / "run.js")]
+        done = subprocess.run(command, input=json.dumps(list(cases)), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

@@ -36,16 +36,17 @@ def counted(page: Any) -> int:
 
 
 def labelled(found: Dissection, concept: str | None = None, layer: str = "conv5_3") -> dict[int, tuple[str, float]]:
-    """Units that reach the minimum IoU, with their label or with a concept among the five that they come nearest at
-    any level: unit -> (concept, IoU), best first."""
+    """Units that reach the minimum IoU, with their label or with a concept among five that are their labels or that
+    they come nearest at any level: unit -> (concept, IoU), best first."""
     iou = found.iou(layer)
     best, score = found.best(layer)
     rows = {int(u): (str(found.vocabulary[best[u]]), float(score[u])) for u in range(len(iou)) if best[u] >= 0}
     if concept is not None:
         index = found.vocabulary.index(concept)
         levels = ul.browse(found).atlas.levels[0]
-        nearest = np.max([found.at(q).iou(layer) for q in levels], axis=0)
-        near = np.argsort(-nearest, axis=1, kind="stable")[:, :5]
+        tables = np.array([found.at(q).iou(layer) for q in levels])
+        leads = (tables.argmax(2)[..., None] == np.arange(tables.shape[2])).sum(0)
+        near = np.argsort(-(leads + tables.max(0)), axis=1, kind="stable")[:, :5]
         asked = [u for u in range(len(iou)) if best[u] == index or index in near[u]]
         rows = {u: (str(found.vocabulary[index]), float(iou[u, index])) for u in asked}
     kept = [(u, row) for u, row in rows.items() if row[1] >= found.min_iou]

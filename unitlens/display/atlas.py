@@ -148,15 +148,18 @@ class Atlas:
         return found[key, name]
 
     def _swept(self, key: str) -> tuple[list[Dissection], np.ndarray]:
-        """The layer read at every level, and the K concepts (U, K) that each unit comes nearest at any of them."""
+        """The layer read at every level, and K concepts (U, K) of each unit: those that are its label at any level, the
+        most frequent one first, then those that it comes nearest at any."""
         of, name = self.places[key]
         whole = self.dissections[of]
         alone = dataclasses.replace(whole, layers={name: whole.layers[name]})
         readings = [alone.at(level) for level in self.levels[of]]
-        nearest = readings[0].iou()
-        for reading in readings[1:]:
+        nearest, leads = readings[0].iou(), np.zeros(readings[0].iou().shape)
+        for reading in readings:
             nearest = np.maximum(nearest, reading.iou())
-        order = np.argsort(-nearest, axis=1, kind="stable")[:, :NEAREST]
+            label, _ = reading.best()
+            leads[label >= 0, label[label >= 0]] += 1
+        order = np.argsort(-(leads + nearest), axis=1, kind="stable")[:, :NEAREST]  # an IoU is at most 1
         near = np.where(np.take_along_axis(nearest, order, 1) > 0, order, -1)
         missing = NEAREST - near.shape[1]
         return readings, np.pad(near, ((0, 0), (0, max(0, missing))), constant_values=-1)

@@ -92,12 +92,14 @@ class Browser(LiveView):
 
     @traitlets.validate("selected")
     def _known_units(self, proposal: Any) -> list[list[Any]]:
-        """Units as [layer, unit]; a number alone is a unit of the layer on view."""
-        return [self._unit(one, "selected") for one in proposal["value"]]
+        """Units as [layer, unit], each once; a number alone is a unit of the layer on view."""
+        pairs = [self._unit(one, "selected") for one in proposal["value"]]
+        return [list(pair) for pair in dict.fromkeys(map(tuple, pairs))]
 
     @traitlets.validate("opened")
     def _known_unit(self, proposal: Any) -> list[Any]:
-        return self._unit(proposal["value"], "opened") if len(proposal["value"]) else []
+        value = list(proposal["value"])
+        return self._unit(value[0] if len(value) == 1 else value, "opened") if value else []
 
     def _unit(self, one: Any, name: str) -> list[Any]:
         pair = list(one) if isinstance(one, (list, tuple)) else [self.layer or self.layers[-1], one]

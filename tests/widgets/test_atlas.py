@@ -1,0 +1,207 @@
+"""Atlas: what a page reads is what the dissection says, at every level."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import unitlens as ul
+from unitlens.display.atlas import NEAREST, NONE, Atlas, levels_of
+from unitlens.dissection.result import Dissection, LayerDissection
+from unitlens.errors import OptionError
+
+SCALE = 65534
+STEP = 0.5 / SCALE + 1e-9  # of a stored share
+LAYERS = ("conv4_3", "conv5_3")
+
+
+@pytest.fixture(scope="module")
+def evident() -> Dissection:
+    """One layer over 330 scenes: more than the five blocks of 64 images that intervals need."""
+    probe = ul.load_probe("scenes", count=330)
+    return ul.dissect(ul.load_model("scenenet"), ["conv5_3"], probe, show_progress=False)
+
+
+def shares(whole: np.ndarray) -> np.ndarray:
+    return np.where(whole == NONE, np.nan, whole / SCALE)
+
+
+def tiny(units: int = 3, concepts: int = 2, maps: np.ndarray | None = None, images: int = 3) -> Dissection:
+    """A dissection made by hand, known at one quantile only; unit 0 has IoU 1/2 with concept 0, the last one none."""
+    vocabulary = ul.Vocabulary([(f"thing {i}", "object") for i in range(concepts)])
+    intersection = np.zeros((units, concepts), np.int64)
+    intersection[0, 0] = 100  # of 150 it fires on and 150 that show the concept: 100 / 200
+    top = np.arange(units * images).reshape(units, images)
+    maps = np.ones((units, images, 2, 4), np.float16) if maps is None else maps
+    layer = LayerDissection(
+        "only", np.full(units, 0.5, np.float32), intersection, np.full((units, 1), 150), maps.max((2, 3)), top, maps,
+        np.zeros(units, np.int64), None,
+    )  # fmt: skip
+    return Dissection(
+        {"only": layer}, vocabulary, np.full(concepts, 150), np.array([10_000]), {0: b"jpeg"}, 0.99, 0.04, {},
+        {"model": "hand", "images": 9},
+    )  # fmt: skip
+
+
+def test_levels_are_in_the_range_that_was_counted_and_hold_the_results_own(dissected: Dissection) -> None:
+    levels = levels_of(dissected)
+    assert levels == tuple(sorted(levels)) and levels[0] == 0.97 and levels[-1] == 0.999 and 0.99 in levels
+    assert 0.9937 in levels_of(dissected.at(0.9937))
+    for level in levels:
+        dissected.at(level)
+    with pytest.raises(OptionError):
+        dissected.at(levels[-1] + 0.0005)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_labels_iou_and_thresholds_are_those_of_every_level(name: str, dissected: Dissection) -> None:
+    atlas = Atlas([dissected])
+    arrays = atlas.layer(name)
+    for q, level in enumerate(atlas.levels[0]):
+        reading = dissected.at(level)
+        concept, iou = reading.best(name)
+        np.testing.assert_array_equal(np.where(concept < 0, NONE, concept), arrays["label"][q])
+        np.testing.assert_allclose(shares(arrays["iou"][q]), iou, atol=STEP)
+        np.testing.assert_array_equal(arrays["threshold"][q], reading[name].threshold.astype(np.float32))
+        np.testing.assert_array_equal(arrays["beats"][q], reading.chance(name).beats.astype(int))
+    np.testing.assert_array_equal(arrays["peak"], dissected[name].top_value[:, 0].astype(np.float32))
+
+
+def test_the_nearest_concepts_are_the_labels_and_those_of_highest_iou_at_any_level(dissected: Dissection) -> None:
+    atlas = Atlas([dissected])
+    arrays = atlas.layer("conv5_3")
+    tables = np.stack([dissected.at(level).iou("conv5_3") for level in atlas.levels[0]])
+    most = tables.max(0)
+    for unit, near in enumerate(arrays["near"]):
+        known = [int(c) for c in near if c != NONE]
+        labels = tables[:, unit].argmax(1).tolist() if most[unit].any() else []
+        first = sorted(set(labels), key=lambda c: (-labels.count(c), -most[unit, c]))
+        rest = sorted((c for c in range(tables.shape[2]) if c not in first), key=lambda c: -most[unit, c])
+        assert known == (first + rest)[: len(known)]
+        assert len(known) == min(NEAREST, int((most[unit] > 0).sum()))
+        np.testing.assert_allclose(shares(arrays["near_iou"][:, unit, : len(known)]), tables[:, unit, known], atol=STEP)
+    assert (arrays["near_iou"][:, arrays["near"] == NONE] == NONE).all()
+
+
+def test_a_label_is_among_the_nearest_concepts(dissected: Dissection) -> None:
+    """Else a page could not tell how sure it is."""
+    for name in LAYERS:
+        arrays = Atlas([dissected]).layer(name)
+        for label in arrays["label"]:
+            inside = (arrays["near"] == label[:, None]).any(1) | (label == NONE)
+            assert inside.all()
+
+
+def test_precision_recall_and_intervals_are_those_of_every_level(evident: Dissection) -> None:
+    atlas = Atlas([evident])
+    chosen = [5, 0, 17, 90]
+    found, near = atlas.units("conv5_3", chosen), atlas.layer("conv5_3")["near"][chosen]
+    assert np.isfinite(shares(found["least"])).any()
+    for q in (0, 7, len(atlas.levels[0]) - 1):
+        reading = evident.at(atlas.levels[0][q])
+        least, most = reading.intervals("conv5_3")
+        tables = {
+            "precision": reading.metric("precision"),
+            "recall": reading.metric("recall"),
+            "least": least,
+            "most": most,
+        }
+        for name, table in tables.items():
+            for n, unit in enumerate(chosen):
+                known = near[n] != NONE
+                expected = np.clip(table[unit, near[n][known]], 0, 1)
+                np.testing.assert_allclose(shares(found[name][q, n, known]), expected, atol=STEP)
+                assert (found[name][q, n, ~known] == NONE).all()
+
+
+def test_units_come_in_the_order_asked_for_with_their_images_and_tails(dissected: Dissection) -> None:
+    chosen = [7, 3, 150]
+    counts = dissected["conv5_3"]
+    found = Atlas([dissected]).units("conv5_3", chosen, 4)
+    assert found["units"].tolist() == chosen and found["top"].shape == (3, 4)
+    np.testing.assert_array_equal(found["top"], counts.top_index[chosen][:, :4])
+    np.testing.assert_array_equal(found["value"], counts.top_value[chosen][:, :4].astype(np.float32))
+    steps = ((found["high"] - found["low"]) / 255)[:, None, None, None]
+    back = found["low"][:, None, None, None] + found["maps"] * steps
+    assert np.all(np.abs(back - counts.top_map[chosen][:, :4]) <= 0.501 * steps + 1e-3)
+    np.testing.assert_array_equal(found["edges"], counts.tails.edges[chosen].astype(np.float32))
+    assert (np.diff(found["tail"], axis=1) <= 1e-9).all() and (found["tail"] <= 1).all()
+    for n in range(3):  # the share above the threshold of level 1 % is 1 %
+        at = np.interp(counts.threshold[chosen[n]], found["edges"][n], found["tail"][n])
+        assert at == pytest.approx(0.01, rel=0.12)
+
+
+def test_several_dissections_have_layers_of_their_own(dissected: Dissection) -> None:
+    strict = dissected.at(0.995)
+    other = dataclasses.replace(strict, layers={"conv5_3": strict["conv5_3"]}).renamed("twin")
+    atlas = Atlas([dissected, other, dissected])
+    keys = [
+        "SceneNet 1 · conv4_3",
+        "SceneNet 1 · conv5_3",
+        "twin · conv5_3",
+        "SceneNet 3 · conv4_3",
+        "SceneNet 3 · conv5_3",
+    ]
+    about = json.loads(json.dumps(atlas.about()))
+    assert [entry["key"] for entry in about["layers"]] == keys == list(atlas.places)
+    assert [entry["of"] for entry in about["layers"]] == [0, 0, 1, 2, 2]
+    assert about["dissections"][1]["levels"][about["dissections"][1]["here"]] == 0.995
+    here = about["dissections"][1]["here"]
+    np.testing.assert_allclose(shares(atlas.layer("twin · conv5_3")["iou"][here]), other.best()[1], atol=STEP)
+    first = atlas.pictures(1, [int(other["conv5_3"].top_index[0, 0]), 10**6])
+    assert first[0] == other.thumbnails[int(other["conv5_3"].top_index[0, 0])] and first[1] == b""
+
+
+def test_about_names_everything_a_page_needs(dissected: Dissection) -> None:
+    about = Atlas([dissected]).about()
+    (world,) = about["dissections"]
+    assert list(zip(world["names"], world["categories"])) == [(c.name, c.category) for c in dissected.vocabulary]
+    assert world["images"] == 100 and world["picture"] == [128, 128] and world["min_iou"] == 0.04
+    assert world["shows"] == dissected.concept_images.tolist() and world["levels"][world["here"]] == 0.99
+    assert [entry["units"] for entry in about["layers"]] == [dissected[name].units for name in LAYERS]
+    assert about["layers"][0]["geometry"] == list(map(float, dissected["conv4_3"].geometry))
+
+
+def test_a_result_of_one_quantile_has_one_level_and_no_tails() -> None:
+    atlas = Atlas([tiny()])
+    arrays, found = atlas.layer("only"), atlas.units("only", [0, 2])
+    assert atlas.levels == [(0.99,)]
+    assert shares(arrays["iou"]).tolist() == [pytest.approx([0.5, 0, 0], abs=STEP)]
+    assert arrays["label"].tolist() == [[0, NONE, NONE]]
+    assert found["edges"].shape == found["tail"].shape == (2, 0)
+    assert (arrays["beats"] == 2).all()  # not measured
+    assert (found["least"] == NONE).all()
+
+
+@pytest.mark.parametrize("concepts", [1, 2, NEAREST, NEAREST + 1])
+def test_fewer_concepts_than_a_unit_could_come_near(concepts: int) -> None:
+    arrays = Atlas([tiny(concepts=concepts)]).layer("only")
+    assert arrays["near"].shape == (3, NEAREST) and arrays["near_iou"].shape == (1, 3, NEAREST)
+    assert arrays["near"][0].tolist() == [0] + [NONE] * (NEAREST - 1) and (arrays["near"][1:] == NONE).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_maps_of_nan_and_infinity_become_bytes() -> None:
+    maps = np.zeros((3, 2, 2, 4), np.float16)
+    maps[0, 0] = [[np.nan, -np.inf, 0, 1], [2, 3, 4, np.inf]]
+    maps[1] = np.nan
+    maps[2, :, 0] = -7
+    found = Atlas([tiny(maps=maps, images=2)]).units("only", [0, 1, 2])
+    assert found["maps"][0, 0].ravel().tolist() == [0, 0, 0, 64, 128, 191, 255, 255]
+    assert (found["low"].tolist(), found["high"].tolist()) == ([0, 0, -7], [4, 0, 0])
+    assert (found["maps"][1] == 0).all()
+    assert (found["maps"][2, :, 0] == 0).all() and (found["maps"][2, :, 1] == 255).all()
+
+
+def test_everything_can_be_packed(dissected: Dissection) -> None:
+    from unitlens.display.pack import packed
+
+    atlas = Atlas([dissected, tiny()])
+    for key in atlas.places:
+        packed(atlas.layer(key))
+        header, data = packed(atlas.units(key, [2, 0], 3))
+        assert len(data) % 8 == 0 and header[0] == ["units", "i4", [2]]
+        packed(atlas.units(key, []))
