@@ -62,7 +62,7 @@ def browser_twin(dissections: Sequence[Dissection]) -> Html:
     names = " and ".join(dict.fromkeys(str(d.notes.get("model", "model")) for d in dissections))
     note = "The live view of all units opens where this cell is run, in JupyterLab for instance."
     body = f'<h2 class="ul-title">Units of {escape(names)}</h2><p class="ul-words">{note}</p>{"".join(parts)}'
-    return finished(body, "\n".join([note, *(d.text() for d in dissections)]))
+    return finished(body, "\n".join([f"Units of {names}. {note}", *(d.text() for d in dissections)]))
 
 
 def conditions(dissection: Dissection) -> str:
