@@ -1,10 +1,10 @@
-"""What holds for every test: a private home folder, one Chromium, and no skip that hides a required part."""
+"""What every test may use: a private home folder, a browser, an accessibility check; no skip hides a required part."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +80,21 @@ def browser(chromium: str) -> Iterator[Any]:
         instance = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield instance
         instance.close()
+
+
+@pytest.fixture(scope="session")
+def violations() -> Callable[..., list[str]]:
+    """`violations(page)`: the serious and critical faults that axe-core finds in a page as it is now, a line for each
+    element. `violations(page, ".unitlens")` looks only inside what the selector finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def look(page: Any, inside: str | None = None) -> list[str]:
+        faults = Axe().run(page, context=inside).response["violations"]
+        return [
+            f"{fault['id']} ({fault['impact']}): {node['html'][:160]} {node['failureSummary']}"
+            for fault in faults
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+
+    return look

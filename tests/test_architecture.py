@@ -49,7 +49,9 @@ ALLOWED: dict[str, set[str]] = {
     "train": _ranks(5) | {"facade"},  # it makes what the facade ships, so it needs what is below the facade
 }
 #: Modules of results: plain data that the displays may know.
-RESULTS = {"unitlens.dissection.result", "unitlens.intervene.result", "unitlens.attack.result"}
+RESULTS = {
+    "unitlens.dissection.result", "unitlens.dissection.looked", "unitlens.intervene.result", "unitlens.attack.result",
+}  # fmt: skip
 TENSORS = {"numpy", "safetensors", "torch"}
 THIRD_PARTY: dict[str, set[str]] = {
     **{name: {"numpy", "safetensors"} for name in RANK_0},

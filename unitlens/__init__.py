@@ -35,6 +35,7 @@ _HOMES = {
     "Concept": "unitlens.data.concepts",
     "Custom": "unitlens.segment.custom",
     "Dissection": "unitlens.dissection.result",
+    "Look": "unitlens.dissection.looked",
     "Normalize": "unitlens.models.preprocess",
     "ProbeSet": "unitlens.data.probe",
     "Segmentation": "unitlens.data.segmentation",
@@ -51,9 +52,11 @@ _HOMES = {
     "join": "unitlens.segment.segmenter",
     "layer_table": "unitlens.models.layertable",
     "layers": "unitlens.models.capture",
+    "lens": "unitlens.widgets.lens",
     "load": "unitlens.dissection.result",
     "load_model": "unitlens.models.zoo",
     "load_probe": "unitlens.data.catalogue",
+    "look": "unitlens.dissection.look",
     "model_card": "unitlens.models.zoo",
     "principal_axes": "unitlens.models.basis",
     "random_rotation": "unitlens.models.basis",
@@ -78,6 +81,8 @@ if TYPE_CHECKING:
     from unitlens.data.segmentation import Segmentation as Segmentation
     from unitlens.display.report import report as report
     from unitlens.dissection.engine import dissect as dissect
+    from unitlens.dissection.look import look as look
+    from unitlens.dissection.looked import Look as Look
     from unitlens.dissection.result import Dissection as Dissection
     from unitlens.dissection.result import load as load
     from unitlens.models.basis import principal_axes as principal_axes
@@ -97,6 +102,7 @@ if TYPE_CHECKING:
     from unitlens.segment.truth import Truth as Truth
     from unitlens.store import Store as Store
     from unitlens.widgets.browser import browse as browse
+    from unitlens.widgets.lens import lens as lens
 
 
 def __getattr__(name: str) -> Any:

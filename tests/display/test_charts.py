@@ -28,7 +28,7 @@ def totals(figure) -> list[list[int]]:
 
 def test_concept_bars_are_the_counts_of_every_layer_and_category(found) -> None:
     figure = chart(found, "concepts")
-    assert type(figure) is go.Figure
+    assert isinstance(figure, go.Figure)
     assert [t.name for t in bars(figure)][:3] == ["object", "part", "colour"]
     for trace, category in zip(bars(figure), found.vocabulary.categories, strict=True):
         assert list(trace.y) == [found.concept_counts(name)[category] for name in found.layers]
@@ -131,3 +131,8 @@ def test_a_twin_of_other_layers_is_refused_in_words(found) -> None:
         chart(found, "concepts", against=other)
     with pytest.raises(OptionError, match="against: expected another Dissection, got str"):
         chart(found, against="twin")
+
+
+def test_level_names_are_small_where_many_stand_side_by_side() -> None:
+    sizes = [name_axis(["conv1_1"] * count)["tickfont"]["size"] for count in (5, 12, 13)]
+    assert sizes == [13, 13, 11]

@@ -91,6 +91,8 @@ def test_the_mask_that_is_drawn_is_the_mask_that_is_computed(style: str) -> None
     for down in range(-5, 6):
         for across in range(-5, 6):
             border |= np.roll(mask, (down, across), axis=(1, 2)) != mask
+    if style == "outline":
+        border[:, [*range(5), *range(-5, 0)]] = border[:, :, [*range(5), *range(-5, 0)]] = True
     sure = ~border if style == "outline" else np.ones_like(mask)
     assert sure.mean() > 0.2
     assert (sure & mask).any()
@@ -108,6 +110,18 @@ def test_the_outline_runs_along_every_border() -> None:
     near = yellow[:, :, 1:] | yellow[:, :, :-1]
     assert crossing.sum() > 50
     assert near[crossing].mean() > 0.97
+
+
+def test_the_outline_is_closed_along_the_picture_s_edge_where_the_unit_fires() -> None:
+    heights = np.full((1, 60, 80), -1.0, np.float32)
+    heights[0, 20:40, 50:] = 1  # up to the right edge
+    plain = np.full((1, 60, 80, 3), 100, np.uint8)
+    yellow = pixels.paint(plain, heights, 0.0)[0].astype(int)[..., 0] > 200
+    assert yellow[20:40, -1].all()
+    assert not yellow[:16].any() and not yellow[44:].any()  # no line where it does not fire
+    assert not yellow[24:36, 54:76].any()  # none inside
+    assert pixels.paint(plain, np.ones_like(heights), 0.0)[0, [0, -1]][..., 0].min() > 200  # it fires everywhere
+    assert (pixels.paint(plain, -np.ones_like(heights), 0.0) < 100).all()  # and nowhere
 
 
 def test_plain_leaves_the_picture_and_heat_is_brightest_at_the_peak() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
-from unitlens.display import theme
+from unitlens.display import regions, theme
 
 CATEGORIES = ("object", "part", "material", "texture", "colour")
 #: Severe deuteranopia and protanopia on linear RGB (Machado, Oliveira, Fernandes 2009).
@@ -42,6 +43,32 @@ def test_text_in_a_category_colour_can_be_read(category: str, mode: str) -> None
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("category", [*CATEGORIES, "other"])
+def test_every_ground_of_a_page_carries_category_text_and_page_text(category: str, mode: str) -> None:
+    shade = theme.shade(category, mode)
+    for ground in ("surface", "raised"):  # a row is raised under the mouse
+        assert theme.contrast(shade.ink, theme.page_colour(ground, mode)) >= 4.5
+    for text in ("ink", "muted"):
+        assert theme.contrast(theme.page_colour(text, mode), shade.tint) >= 4.5
+
+
+def test_every_text_has_a_size_of_the_one_scale() -> None:
+    css = theme.stylesheet()
+    scale = dict(re.findall(r"--ul-text-(\w+):(\d+)px;", css))
+    sizes = list(map(int, scale.values()))
+    assert sizes == sorted(set(sizes)) and min(sizes) >= 11
+    for name in ("theme.css", "report.css", "browser.css"):
+        text = (theme.STATIC / name).read_text()
+        assert re.findall(r"font-size:(?!var\(--ul-text-\w+\))[^;}]*", text) == []
+        assert set(re.findall(r"var\(--ul-text-(\w+)\)", text)) <= scale.keys()
+
+
+def test_every_variable_that_is_read_is_set() -> None:
+    css = theme.stylesheet() + (theme.STATIC / "report.css").read_text()
+    assert set(re.findall(r"var\((--ul-[\w-]+)\)", css)) <= set(re.findall(r"(--ul-[\w-]+):", css))
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize(("text", "ground"), list(itertools.product(["ink", "muted", "accent"], ["surface", "raised"])))
 def test_page_text_can_be_read(text: str, ground: str, mode: str) -> None:
     assert theme.contrast(theme.page_colour(text, mode), theme.page_colour(ground, mode)) >= 4.5
@@ -53,6 +80,12 @@ def test_categories_are_told_apart_by_every_reader(vision: str, mode: str) -> No
     seen = {c: lab(theme.shade(c, mode).fill, DEFICIENCIES[vision]) for c in CATEGORIES}
     nearest = min((float(np.linalg.norm(seen[a] - seen[b])), a, b) for a, b in itertools.combinations(CATEGORIES, 2))
     assert nearest[0] > 15, nearest
+
+
+@pytest.mark.parametrize("vision", DEFICIENCIES)
+def test_regions_of_a_picture_are_told_apart_by_every_reader(vision: str) -> None:
+    seen = [lab(colour, DEFICIENCIES[vision]) for colour in regions.COLOURS]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 15
 
 
 def test_every_rule_is_scoped_and_names_no_address() -> None:
@@ -85,7 +118,8 @@ def _selectors(rule: str) -> list[str]:
     "sign",
     ["prefers-color-scheme:dark", '[data-jp-theme-light="false"] .unitlens', ".dark .unitlens",
      '[data-theme="dark"] .unitlens',
-     "@media print", "prefers-contrast:more", "color-scheme:light", "color-scheme:dark"],
+     "@media print", "prefers-contrast:more", "forced-colors:active", "--ul-focus:",
+     "color-scheme:light", "color-scheme:dark"],
 )  # fmt: skip
 def test_the_stylesheet_knows_how_pages_say_their_colour(sign: str) -> None:
     assert sign in theme.stylesheet()

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+import unitlens as ul
 from unitlens.errors import ConceptError, LayerNotFound, OptionError
 from unitlens.rich import Html, view_modules
 
@@ -89,8 +90,10 @@ def test_every_view_is_one_self_contained_harmless_page(found, view: str) -> Non
     page = Page(markup)
     assert page.tags.count("style") == 1
     assert page.tags[0] == "div"
-    assert "http" not in markup
-    assert "script" not in page.tags
+    assert set(re.findall(r"https?://[^\s\"']*", markup)) <= {"http://www.w3.org/2000/svg"}  # a name, not an address
+    scripts = [attributes["type"] for attributes in page.attributes if "type" in attributes]
+    assert scripts == (["application/json", "module"] if view == "table" else [])
+    assert page.tags.count("script") == len(scripts)
     assert "link" not in page.tags
     assert not any(name.startswith("on") for attributes in page.attributes for name in attributes)
     assert "<script>" not in markup
@@ -251,6 +254,41 @@ def test_plain_words_are_the_shares_of_pixels(found) -> None:
         found.unit(0, "conv1")
     )
     assert "below the minimum IoU of 0.04" in words(found.unit(2, "conv1"))
+
+
+def test_a_unit_s_card_says_how_sure_its_label_is_and_what_fires_above_means() -> None:
+    probe = ul.load_probe("scenes", count=320)
+    found = ul.dissect(ul.load_model("scenenet"), "conv5_3", probe, show_progress=False)
+    frame = found.frame().set_index("unit")
+    for beats in (True, False):
+        unit = int(frame[(frame["beats_chance"] == beats) & frame["low"].notna()].index[0])
+        row, said = frame.loc[unit], words(found.unit(unit))
+        assert f"lie between {row['low']:.2f} and {row['high']:.2f} (90 % interval)" in said
+        assert ("It beats chance" in said, "It may be chance" in said) == (beats, not beats)
+        how = f"(p = {row['p']:.2g}, 160 units tried)" if beats else f"in {100 * row['p']:.2g} % of the tries"
+        assert how in said
+        assert f"Fires above {row['threshold']:#.3g}: where its activation is higher" in said
+        assert "Over all images, 1 % of the pixels are." in said
+        page = re.sub(r"\s+", " ", Page(found.unit(unit).markup).words)
+        for sentence in said.split(". ")[1:5]:
+            assert sentence[:40] in page
+
+
+def test_a_card_claims_nothing_that_was_not_measured(found) -> None:
+    said = words(found.unit(1))
+    assert "interval" not in said
+    assert "chance" not in said
+    assert "Fires above" in said
+
+
+def test_the_gallery_says_its_order_and_what_the_pictures_are(found) -> None:
+    assert "8 detectors, best IoU first." in found.gallery().text()
+    assert "best IoU first" in found.gallery("sky").text()
+    assert "come nearest, best IoU first" in words(found.with_min_iou(0.9).gallery())
+    assert "In the order asked for." in found.gallery([2, 1]).text()
+    assert "order" not in found.gallery(3).text()
+    assert "the strongest first, outlined where it fires." in Page(found.gallery().markup).words
+    assert "outlined" not in Page(found.gallery(style="plain").markup).words
 
 
 def test_the_table_holds_the_frame_in_the_order_asked_for(found) -> None:

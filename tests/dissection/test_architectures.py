@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from unitlens.data.concepts import Vocabulary
 from unitlens.data.folder import from_folder
 from unitlens.data.probe import ArrayProbe, ProbeSet
+from unitlens.display import pixels
 from unitlens.dissection.engine import dissect
+from unitlens.dissection.look import look
 from unitlens.dissection.result import Dissection
 from unitlens.errors import LayerError
 from unitlens.models.preprocess import Normalize
@@ -293,3 +295,24 @@ def test_a_trained_mobilenet_on_photos(photos):
     for name, (scale, units) in depths.items():
         (raw,) = outputs(model, name, (images - 0.5) / 0.5)
         check(found, name, raw, photos, (scale, 0), units, 0.99)
+
+
+def test_places_are_told_in_the_pictures_pixels_where_the_model_sees_larger_ones():
+    """A unit of stride 4 that sees red, behind a resize to twice the size: its cells lie 2 picture pixels apart."""
+    net = nn.Sequential(nn.Conv2d(3, 1, 1, stride=4, bias=False))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1))
+    images = torch.rand(20, 3, 24, 32, generator=torch.Generator().manual_seed(0))
+    twice = Normalize((0, 0, 0), (1, 1, 1), size=(48, 64))
+    labels = torch.zeros(20, 1, 24, 32, dtype=torch.int16)
+    probe = ArrayProbe(images, labels=labels, vocabulary=Vocabulary([("it", "object")]))
+    found = dissect(net, "0", probe, preprocess=twice, grid=(24, 32), store=False, show_progress=False)
+    assert found["0"].geometry == (2.0, -0.25, 2.0, -0.25)  # model pixel 4 k is centred at picture pixel 2 k - 1/4
+    one = look(net, images[3], found)
+    top = found["0"].top_index[0].tolist()
+    if 3 in top:
+        kept = found["0"].top_map[0][top.index(3)]
+        assert np.array_equal(one.maps[0], kept)
+    place, above = found["0"].geometry, float(found["0"].threshold[0])
+    shown = pixels.mask(one.maps.astype(np.float32), above, (24, 32), geometry=place)
+    assert (shown[0] != one.fires[0]).mean() < 0.01  # maps are kept in float16

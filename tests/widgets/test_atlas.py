@@ -86,15 +86,14 @@ def test_the_nearest_concepts_are_the_labels_and_those_of_highest_iou_at_any_lev
     assert (arrays["near_iou"][:, arrays["near"] == NONE] == NONE).all()
 
 
-def test_a_label_is_among_the_nearest_concepts_unless_a_unit_has_more_labels_than_that(dissected: Dissection) -> None:
-    """Else a page could not tell how sure it is."""
+def test_a_label_is_among_the_nearest_concepts(dissected: Dissection) -> None:
+    """Else a page could not tell how sure it is. Where a unit has more labels than there is room for, most of them."""
     for name in LAYERS:
         arrays = Atlas([dissected]).layer(name)
-        several = np.array([len(set(labels)) > NEAREST for labels in arrays["label"].T])
-        assert several.mean() < 0.02
-        for label in arrays["label"]:
-            inside = (arrays["near"] == label[:, None]).any(1) | (label == NONE)
-            assert (inside | several).all()
+        several = np.array([len(set(labels) - {NONE}) for labels in arrays["label"].T])
+        inside = (arrays["near"][None] == arrays["label"][..., None]).any(2) | (arrays["label"] == NONE)  # (Q, U)
+        assert inside[:, several <= NEAREST].all() and (several <= NEAREST).mean() > 0.9
+        assert inside.mean(0).min() > 0.5
 
 
 def test_precision_recall_and_intervals_are_those_of_every_level(evident: Dissection) -> None:

@@ -53,7 +53,7 @@ def test_a_joined_module_imports_nothing_and_holds_each_file_once_after_what_it_
     assert not re.search(r"^import ", text, re.MULTILINE)
     heads = [line for line in text.splitlines() if line.startswith("/** ") or line.startswith(" * Browser")]
     for path in STATIC.glob("*.js"):
-        if path.name != "page.js":
+        if path.name not in ("page.js", "lens.js", "table.js"):  # modules of their own
             first = path.read_text().splitlines()[1:3]
             assert sum(text.count(line) for line in first if len(line) > 20) == 1, path.name
     assert heads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,16 @@ def summary(dissection: Dissection) -> str:
     return page(body)
 
 
-def summary_html(dissection: Dissection) -> Html:
-    """The summary with its text twin, as one piece."""
-    return Html(summary(dissection), dissection.text())
+def browser_twin(dissections: Sequence[Dissection]) -> Html:
+    """What stands in the place of the unit browser where no widget can be shown: its layers and some of its units."""
+    parts = [
+        f'<p class="ul-muted">{escape(conditions(d))}</p>{layers_markup(d)}{_best_markup(d, d.layer().name, 4)}'
+        for d in dissections
+    ]
+    names = " and ".join(dict.fromkeys(str(d.notes.get("model", "model")) for d in dissections))
+    note = "The live view of all units opens where this cell is run, in JupyterLab for instance."
+    body = f'<h2 class="ul-title">Units of {escape(names)}</h2><p class="ul-words">{note}</p>{"".join(parts)}'
+    return finished(body, "\n".join([f"Units of {names}. {note}", *(d.text() for d in dissections)]))
 
 
 def conditions(dissection: Dissection) -> str:
@@ -105,8 +113,8 @@ def _layer_row(dissection: Dissection, name: str, counts: dict[str, int], full: 
     )
 
 
-def _best_markup(dissection: Dissection, layer: str) -> str:
-    units = best_per_concept(dissection, layer, 8)
+def _best_markup(dissection: Dissection, layer: str, count: int = 8) -> str:
+    units = best_per_concept(dissection, layer, count)
     if not len(units):
         return (
             f'<p class="ul-words">No unit of {escape(layer)} is a detector at this minimum IoU. '
@@ -130,15 +138,16 @@ def unit_card(
     name = dissection.layer(layer).name
     number, images = check_unit(unit, dissection, name), check_count("images", images)
     facts = facts_of(dissection, np.array([number]), name)[0]
-    words = plain_words(dissection, facts)
+    words = [plain_words(dissection, facts), sure_words(dissection, facts), fires_words(dissection, facts)]
+    told = "".join(f'<p class="ul-words">{escape(part)}</p>' for part in words if part)
     head = f'<span class="ul-muted">unit {number} of {escape(name)}</span>'
     label = f'<h2 class="ul-title">{escape(facts.concept.name)} {_chip(facts)}</h2>'
     strip = strip_markup(dissection, facts, images=images, style=style, tile=136)
     body = (
-        f'{head}{label}<div class="ul-units">{strip}</div><p class="ul-words">{escape(words)}</p>'
+        f'{head}{label}<div class="ul-units">{strip}</div>{told}'
         f"{_facts_markup(dissection, facts)}{_bars(dissection, facts)}"
     )
-    return finished(body, _unit_text(dissection, facts, words))
+    return finished(body, _unit_text(dissection, facts, " ".join(filter(None, words))))
 
 
 def _chip(facts: UnitFacts) -> str:
@@ -165,6 +174,49 @@ def plain_words(dissection: Dissection, facts: UnitFacts) -> str:
     )
 
 
+def sure_words(dissection: Dissection, facts: UnitFacts) -> str:
+    """How sure a unit's label is: the interval of its IoU, and whether it beats chance. "" where neither is known."""
+    if facts.concept is NO_CONCEPT:
+        return ""
+    parts = []
+    interval = _intervals(dissection, facts).get(dissection.vocabulary.index(facts.concept))
+    if interval:
+        parts.append(
+            f"Measured on other images of the same kind, the IoU would mostly lie between {interval[0]:.2f} and "
+            f"{interval[1]:.2f} (90 % interval)."
+        )
+    chance, units = dissection.chance(facts.layer), plural(dissection.layers[facts.layer].units, "unit")
+    p = float(chance.p[facts.unit])
+    if np.isfinite(p) and chance.beats[facts.unit]:
+        parts.append(
+            "It beats chance: paired with the labels of other images, the unit hardly ever matches any concept this "
+            f"well (p = {p:.2g}, {units} tried)."
+        )
+    elif np.isfinite(p):
+        parts.append(
+            "It may be chance: paired with the labels of other images, the unit matches some concept this well in "
+            f"{100 * p:.2g} % of the tries, and {units} were tried."
+        )
+    return " ".join(parts)
+
+
+def _intervals(dissection: Dissection, facts: UnitFacts) -> dict[int, tuple[float, float]]:
+    """The known 90 % intervals of a unit's IoUs: concept's number -> low and high end."""
+    if dissection.layers[facts.layer].tails is None:
+        return {}
+    low, high = (ends[facts.unit] for ends in dissection.intervals(facts.layer))
+    return {int(c): (float(low[c]), float(high[c])) for c in np.flatnonzero(np.isfinite(low) & np.isfinite(high))}
+
+
+def fires_words(dissection: Dissection, facts: UnitFacts) -> str:
+    """What "fires above" means."""
+    share = 100 * (1 - dissection.quantile)
+    return (
+        f"Fires above {three_digits(facts.threshold)}: where its activation is higher than that. Over all images, "
+        f"{share:.3g} % of the pixels are."
+    )
+
+
 def _facts_markup(dissection: Dissection, facts: UnitFacts) -> str:
     values = dissection.layer(facts.layer).top_value[facts.unit]
     items = {"IoU": f"{facts.iou:.3f}", "fires above": three_digits(facts.threshold)}
@@ -185,16 +237,22 @@ def _best_five(dissection: Dissection, facts: UnitFacts) -> list[tuple[Any, floa
 
 
 def _bars(dissection: Dissection, facts: UnitFacts) -> str:
-    best = _best_five(dissection, facts)
-    full = full_scale(np.array([iou for _, iou in best]))
+    best, known = _best_five(dissection, facts), _intervals(dissection, facts)
+    ends = {c: known.get(dissection.vocabulary.index(c)) for c, _ in best}
+    full = full_scale(np.array([iou for _, iou in best] + [high for _, high in filter(None, ends.values())]))
     rows = "".join(
         f'<tr><th scope="row">{escape(c.name)}</th><td>{chip(c.category)}</td><td class="ul-wide">'
-        f"{meter(iou, full, c.category, dissection.min_iou)}</td><td{_NUMBER}>{iou:.3f}</td></tr>"
+        f"{meter(iou, full, c.category, dissection.min_iou, ends[c])}</td>"
+        f"<td{_NUMBER}>{iou:.3f}{_span(ends[c])}</td></tr>"
         for c, iou in best
     )
     header = "".join(f'<th scope="col">{aside(word)}</th>' for word in ("concept", "category", "", "IoU"))
     table = f'<table class="ul-bars"><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>'
     return f'<h3 class="ul-sub">Best concepts by IoU</h3>{table}' if rows else ""
+
+
+def _span(ends: tuple[float, float] | None) -> str:
+    return f' <span class="ul-muted">{ends[0]:.3f} to {ends[1]:.3f}</span>' if ends else ""
 
 
 def _unit_text(dissection: Dissection, facts: UnitFacts, words: str) -> str:

@@ -78,7 +78,8 @@ def _concepts(dissection: Dissection, names: list[str], against: Dissection | No
                     marker=marker(shade(category).fill, hatched, y), customdata=[plain(name) for name in names],
                     text=None if hatched else [n or "" for n in y], textposition="inside", textangle=0,
                     textfont={"color": shade(category).on, "size": 11}, insidetextanchor="middle",
-                    hovertemplate=f"%{{customdata}}, {plain(series)}: %{{y}} {plain(category)} concepts<extra></extra>",
+                    hovertemplate=f"%{{customdata}}, {plain(series)}: "
+                    f"%{{y:,}} {plain(category)} concepts<extra></extra>",
                 )
             )  # fmt: skip
         traces.append(
@@ -167,7 +168,7 @@ def _unit_bars(concepts: list[Concept], numbers: dict[Concept, int], hatched: bo
                 width=0.38 if paired else 0.68, marker=marker(shade(category).fill, hatched, y),
                 name=plain(plural(found, category)), legendgroup=category, showlegend=not hatched,
                 meta="other" if hatched else "this",
-                customdata=words, hovertemplate="%{customdata}: %{y} units<extra></extra>",
+                customdata=words, hovertemplate="%{customdata}: %{y:,} units<extra></extra>",
             )
         )  # fmt: skip
     return traces
@@ -217,5 +218,5 @@ def _iou_bars(edges: np.ndarray, counts: np.ndarray, name: str, hatched: bool) -
     return go.Bar(
         x=edges + 0.01, y=counts, width=0.0185, name=name,
         marker=marker(GREY if hatched else _BLUE, hatched, counts.tolist()),
-        hovertemplate=f"{name}, best IoU %{{x:.2f}} ± 0.01: %{{y}} units<extra></extra>",
+        hovertemplate=f"{name}, best IoU %{{x:.2f}} ± 0.01: %{{y:,}} units<extra></extra>",
     )  # fmt: skip

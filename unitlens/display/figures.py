@@ -10,14 +10,17 @@ from unitlens.display.theme import shade
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-#: Text and lines. Contrast above 4 on white and on black: a figure does not know the page it stands on.
-GREY = "#757982"
+#: Text and lines on a page that does not say its text colour (`unitlens.display.ink` asks it): of all greys the one
+#: that is told best from white and from #15171c alike.
+GREY = "#777b84"
 _GRID = "rgba(128,132,142,0.28)"
 
 
 def figure(title: str, alt: str, traces: Sequence[Any], **layout: Any) -> go.Figure:
     """A finished figure: transparent, grey text, no chart junk; the figure in words is `layout.meta["alt"]`."""
     import plotly.graph_objects as go
+
+    from unitlens.display.portable import PortableFigure
 
     axis = {
         "gridcolor": _GRID, "zeroline": False, "linecolor": _GRID, "tickcolor": _GRID, "automargin": True,
@@ -26,15 +29,18 @@ def figure(title: str, alt: str, traces: Sequence[Any], **layout: Any) -> go.Fig
     template = go.layout.Template(
         layout={
             "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "xaxis": {**axis, "showgrid": False},
-            "yaxis": axis,
+            "yaxis": {**axis, "title": {"font": {"size": 13}, "standoff": 14}},
             "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 13, "color": GREY},
             "uniformtext": {"minsize": 10, "mode": "hide"}, "bargap": 0.25,
-            "title": {"font": {"size": 16}, "x": 0, "xref": "paper", "xanchor": "left"},
+            "title": {
+                "font": {"size": 16}, "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "container",
+                "yanchor": "top", "pad": {"t": 14},
+            },
             "margin": {"l": 56, "r": 16, "t": 80, "b": 48}, "hoverlabel": {"font": {"size": 13}},
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         }
     )  # fmt: skip
-    made = go.Figure(list(traces))
+    made = PortableFigure(list(traces))
     made.update_layout(template=template, title={"text": plain(title)}, meta={"alt": alt}, height=400)
     made.update_layout(**layout)
     return made
@@ -92,7 +98,7 @@ def name_axis(names: Sequence[str], wide: int = 14) -> dict[str, Any]:
     count, longest = len(names), max((len(name) for name in names), default=0)
     level = count <= wide and count * longest <= 110
     angle = 0 if level else -50 if count <= 45 else -90
-    size = 13 if level else 12 if count <= 40 else 11 if count <= 60 else 9
+    size = (13 if count * longest <= 90 else 11) if level else 12 if count <= 40 else 11 if count <= 60 else 9
     words = [plain(name if len(name) <= 28 else name[:27] + "…") for name in names]
     return {
         "tickvals": list(range(count)), "ticktext": words, "tickangle": angle, "tickfont": {"size": size},

@@ -182,6 +182,9 @@ class _Choice:
     concept: Concept | None = None
 
 
+_ORDER = "best IoU first"
+
+
 def _choose(dissection: Dissection, what: Any, layer: str, count: int) -> _Choice:
     if what is None:
         return _choose_best(dissection, layer, count)
@@ -190,15 +193,17 @@ def _choose(dissection: Dissection, what: Any, layer: str, count: int) -> _Choic
     numbers = [what] if np.ndim(what) == 0 else list(what)
     units = np.array([check_unit(unit, dissection, layer) for unit in numbers], dtype=np.int64)
     title = f"Unit {units[0]} of {layer}" if len(units) == 1 else f"{plural(len(units), 'unit')} of {layer}"
-    return _Choice(units, title, "" if len(units) else "No unit was asked for.")
+    notes = ["No unit was asked for.", ""]
+    return _Choice(units, title, notes[len(units)] if len(units) < 2 else "In the order asked for.")
 
 
 def _choose_best(dissection: Dissection, layer: str, count: int) -> _Choice:
     detectors = dissection.detectors(layer)
     if len(detectors):
-        return _Choice(detectors[:count], f"Best units of {layer}", _some(count, len(detectors), "detector"))
+        note = f"{_some(count, len(detectors), 'detector')}, {_ORDER}."
+        return _Choice(detectors[:count], f"Best units of {layer}", note)
     _, iou = dissection.best(layer)
-    note = f"No unit of this layer reaches the minimum IoU of {dissection.min_iou:g}; these come nearest."
+    note = f"No unit of this layer reaches the minimum IoU of {dissection.min_iou:g}; these come nearest, {_ORDER}."
     return _Choice(np.argsort(-iou, kind="stable")[:count], f"Best units of {layer}", note)
 
 
@@ -213,8 +218,18 @@ def _choose_concept(dissection: Dissection, concept: Concept, layer: str, count:
         return _Choice(units, title, "No unit of this layer overlaps with this concept.", concept)
     passing = int((dissection.iou(layer)[units, dissection.vocabulary.index(concept)] >= dissection.min_iou).sum())
     some = _some(count, len(units), "unit")
-    note = f"{some} that overlap with it; {passing} of them from IoU {dissection.min_iou:g} on."
+    note = f"{some} that overlap with it, {_ORDER}; {passing} of them from IoU {dissection.min_iou:g} on."
     return _Choice(units[:count], title, note, concept)
+
+
+def _reading(style: str) -> str:
+    """What the pictures of a row are."""
+    masks = {
+        "outline": "outlined where it fires", "dim": "darkened where it does not fire", "plain": "",
+        "heat": "the brighter the stronger its activation",
+    }  # fmt: skip
+    words = "Beside each unit the images that excite it most, the strongest first"
+    return f"{words}, {masks[style]}." if masks[style] else f"{words}."
 
 
 def _some(shown: int, whole: int, noun: str) -> str:
@@ -245,7 +260,8 @@ def gallery(
     facts = facts_of(dissection, choice.units, name, choice.concept)
     full = full_scale(np.array([f.iou for f in facts]))
     rows = "".join(row_markup(dissection, f, full, images=images, style=style) for f in facts)
-    note = f'<p class="ul-muted">{escape(choice.note)}</p>' if choice.note else ""
+    about = " ".join(filter(None, [choice.note, _reading(style) if facts else ""]))
+    note = f'<p class="ul-muted">{escape(about)}</p>' if about else ""
     body = f'<h2 class="ul-title">{escape(choice.title)}</h2>{note}<div class="ul-units">{rows}</div>'
     text = "\n".join(
         part for part in (choice.title, wrapped(choice.note), facts_text(facts, dissection) if facts else "") if part

@@ -37,16 +37,30 @@ def chip(category: str, words: str | None = None) -> str:
     return f'<span class="ul-chip ul-{category_key(category)}">{escape(words or category)}</span>'
 
 
-def score(value: float, full: float, category: str, mark: float | None = None) -> str:
-    """An IoU as a bar and a number; the bar is full at `full`, a tick stands at `mark` (the minimum IoU)."""
-    return f'<span class="ul-score">{meter(value, full, category, mark)}<span>{value:.2f}</span></span>'
+def score(
+    value: float, full: float, category: str, mark: float | None = None, interval: tuple[float, float] | None = None
+) -> str:
+    """An IoU as a bar and a number; the bar is full at `full`, a tick stands at `mark` (the minimum IoU).
+
+    interval: its low and high end, drawn as a whisker on the bar and written for screen readers.
+    """
+    words = aside(f" ({interval[0]:.2f} to {interval[1]:.2f})") if interval else ""
+    return (
+        f'<span class="ul-score">{meter(value, full, category, mark, interval)}<span>{value:.2f}</span>{words}</span>'
+    )
 
 
-def meter(value: float, full: float, category: str, mark: float | None = None) -> str:
-    """A bar alone. It is hidden from screen readers: the number stands beside it."""
+def meter(
+    value: float, full: float, category: str, mark: float | None = None, interval: tuple[float, float] | None = None
+) -> str:
+    """A bar alone, with a whisker over `interval`. It is hidden from screen readers: the number stands beside it."""
     tick = f'<b style="--v:{percent(mark, full)}"></b>' if mark is not None and 0 < mark < full else ""
     fill = f'<i style="--v:{percent(value, full)}"></i>'
-    return f'<span class="ul-meter ul-{category_key(category)}" aria-hidden="true">{fill}{tick}</span>'
+    whisker = ""
+    if interval:
+        further = ' class="ul-open"' if interval[1] > full else ""  # it ends beyond the bar: no cap there
+        whisker = f'<em{further} style="--from:{percent(interval[0], full)};--to:{percent(interval[1], full)}"></em>'
+    return f'<span class="ul-meter ul-{category_key(category)}" aria-hidden="true">{fill}{tick}{whisker}</span>'
 
 
 def percent(value: float, full: float) -> str:

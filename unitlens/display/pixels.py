@@ -10,13 +10,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
+from unitlens.data.alignment import Geometry, upsample
 from unitlens.dissection.result import Dissection
-from unitlens.errors import OptionError, ShapeMismatch
+from unitlens.errors import OptionError
 
 STYLES = ("outline", "heat", "dim", "plain")
-Geometry = tuple[float, float, float, float]
 
-_BEYOND = 65504.0  # the largest float16
 _DIM = 0.42  # brightness outside the mask
 _LINE = np.array([255.0, 222.0, 60.0])
 _HALO = np.array([20.0, 16.0, 0.0])
@@ -64,49 +63,6 @@ class Strip:
         )
 
 
-def upsample(
-    maps: np.ndarray,
-    size: tuple[int, int],
-    *,
-    image_size: tuple[int, int] | None = None,
-    geometry: Geometry | None = None,
-) -> np.ndarray:
-    """Activation maps on a picture's grid: float32 (k, H, W) from (k, h, w), the same convention as the engine.
-
-    Bilinear, half-pixel centres, edges clamped [paper.md 2.4]. size: (H, W) of the picture. geometry: (scale_y,
-    offset_y, scale_x, offset_x) when cell i is centred on image pixel i * scale + offset; image_size: (H, W) of the
-    image those pixels belong to, `size` by default. Raises ShapeMismatch.
-
-    >>> upsample(np.array([[[0.0, 1.0]]]), (1, 4))[0, 0].tolist()
-    [0.0, 0.25, 0.75, 1.0]
-    """
-    if maps.ndim != 3:
-        raise ShapeMismatch(f"maps: expected (images, h, w), got {maps.shape}; for one map use map[None]")
-    image = image_size or size
-    rows, columns = geometry and geometry[:2], geometry and geometry[2:]
-    down = _weights(maps.shape[1], size[0], image[0], rows)  # (H, h)
-    across = _weights(maps.shape[2], size[1], image[1], columns)  # (W, w)
-    clean = np.nan_to_num(maps.astype(np.float32), nan=-_BEYOND, posinf=_BEYOND, neginf=-_BEYOND)  # NaN never fires
-    return (down @ clean @ across.T).astype(np.float32)
-
-
-def _weights(cells: int, pixels: int, image_pixels: int, line: tuple[float, ...] | None) -> np.ndarray:
-    """Bilinear weights of every cell for every picture pixel along one axis: float64 (pixels, cells)."""
-    scale, offset = line or (image_pixels / cells, 0.5 * image_pixels / cells - 0.5)
-    place = (np.arange(pixels) + 0.5) * (image_pixels / pixels) - 0.5  # in image pixels
-    source = np.clip((place - offset) / scale, 0, cells - 1)
-    whole = np.rint(source)
-    source = np.where(
-        np.abs(source - whole) < 1e-9, whole, source
-    )  # else a neighbour leaks in: `> 0` would be true there
-    low = np.minimum(source.astype(np.int64), max(cells - 2, 0))
-    share = source - low
-    weights = np.zeros((pixels, cells))
-    weights[np.arange(pixels), low] = 1 - share
-    weights[np.arange(pixels), np.minimum(low + 1, cells - 1)] += share
-    return weights
-
-
 def mask(
     maps: np.ndarray,
     threshold: float,
@@ -127,7 +83,8 @@ def paint(images: np.ndarray, heights: np.ndarray, threshold: float, style: str 
     """Images with a unit's firing drawn on them: uint8 (k, H, W, 3).
 
     images: uint8 (k, H, W, 3). heights: float32 (k, H, W), the upsampled maps. style: "outline" (outside dark, a bright
-    line on the border), "dim" (outside dark), "heat" (colour by activation) or "plain". Raises OptionError.
+    line on the border, closed along the picture's edge), "dim" (outside dark), "heat" (colour by activation) or
+    "plain". Raises OptionError.
 
     >>> paint(np.full((1, 1, 2, 3), 100, np.uint8), np.array([[[0.0, 9.0]]]), 1.0, "dim")[0, 0, :, 0].tolist()
     [42, 100]
@@ -147,8 +104,9 @@ def paint(images: np.ndarray, heights: np.ndarray, threshold: float, style: str 
     distance = np.where(_near_border(inside, int(3.5 * unit)), _distance(heights, threshold), far)
     cover = np.clip(distance + 0.5, 0, 1)[..., None]
     painted = colours * (_DIM + (1 - _DIM) * cover)
-    halo = np.clip(2.2 * unit - np.abs(distance), 0, 1)[..., None] * 0.45
-    line = np.clip(1.05 * unit - np.abs(distance) + 0.25, 0, 1)[..., None]
+    away = np.minimum(np.abs(distance), np.where(inside, _from_edge(inside, 1.05 * unit), 99.0))
+    halo = np.clip(2.2 * unit - away, 0, 1)[..., None] * 0.45
+    line = np.clip(1.05 * unit - away + 0.25, 0, 1)[..., None]
     painted = painted * (1 - halo) + _HALO * halo
     return _bytes(painted * (1 - line) + _LINE * line)
 
@@ -168,6 +126,12 @@ def _distance(heights: np.ndarray, threshold: float) -> np.ndarray:
     slope = np.hypot(down, across)
     signed = np.divide(over, slope, out=np.where(over > 0, 99.0, -99.0), where=slope > 1e-9)
     return np.clip(signed, -99, 99)
+
+
+def _from_edge(inside: np.ndarray, depth: float) -> np.ndarray:
+    """How far every pixel is from a line that runs `depth` pixels inside the picture's edge: float64 (H, W)."""
+    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5 for n in inside.shape[1:])
+    return np.abs(np.minimum(rows[:, None], columns[None, :]) - depth)
 
 
 def _near_border(inside: np.ndarray, reach: int) -> np.ndarray:

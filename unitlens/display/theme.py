@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,10 +40,24 @@ _PAGE = {
         "track": "#2b2f38", "accent": "#6fbdf0", "mark": "#eceef2",
     },
 }  # fmt: skip
+#: The type scale: every text of a page has one of these sizes. "l" is running text.
+_SIZES = {"xs": 11, "s": 12, "m": 13, "l": 14, "xl": 15, "2xl": 17, "3xl": 22, "4xl": 32}
+#: What readers who ask for more contrast get instead.
+_STRONG = {
+    "muted": "var(--ul-ink)", "line": "var(--ul-ink)", "accent": "var(--ul-ink)", "focus": "3px solid var(--ul-ink)",
+    **{f"{category}-ink": "var(--ul-ink)" for category in _COLOURS},
+}  # fmt: skip
 #: Selectors by which notebooks and sites say which page colour they show.
 _HOSTS = {
-    "light": ('[data-jp-theme-light="true"]', '[data-theme="light"]', ".light", ".vscode-light", 'html[theme="light"]'),
-    "dark": ('[data-jp-theme-light="false"]', '[data-theme="dark"]', ".dark", ".vscode-dark", 'html[theme="dark"]'),
+    "light": (
+        '[data-jp-theme-light="true"]', '[data-theme="light"]', ".light", ".vscode-light",
+        ".vscode-high-contrast-light", 'html[theme="light"]',
+    ),
+    "dark": (
+        '[data-jp-theme-light="false"]', '[data-theme="dark"]', ".dark", ".vscode-dark",
+        ".vscode-high-contrast:not(.vscode-high-contrast-light)",  # VS Code's light one has both classes
+        'html[theme="dark"]',
+    ),
 }
 
 
@@ -108,7 +123,7 @@ def _variables(mode: str) -> str:
         colours = shade(category, mode)
         values |= {category: colours.fill, f"{category}-ink": colours.ink, f"{category}-on": colours.on}
         values[f"{category}-tint"] = colours.tint
-    return f"color-scheme:{mode};" + "".join(f"--ul-{name}:{value};" for name, value in values.items())
+    return f"color-scheme:{mode};{_declared(values)}"
 
 
 def _classes() -> str:
@@ -120,21 +135,36 @@ def _classes() -> str:
     )
 
 
+def page_rules(selector: str, light: str, dark: str) -> str:
+    """CSS that gives a selector the declarations of the page's colour.
+
+    A page that names its colour (JupyterLab, VS Code, Colab, `data-theme`) wins over the system's preference.
+    """
+    hosts = {mode: ",".join(f"{host} {selector}" for host in names) for mode, names in _HOSTS.items()}
+    return (
+        f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}\n"
+        f"{hosts['dark']}{{{dark}}}{hosts['light']}{{{light}}}"
+    )
+
+
+def _declared(values: Mapping[str, str]) -> str:
+    return "".join(f"--ul-{name}:{value};" for name, value in values.items())
+
+
 @cache
 def stylesheet() -> str:
     """The CSS that every output carries once; all of it is scoped under the class `unitlens`.
 
-    A page that names its colour (JupyterLab, VS Code, Colab, `data-theme`) wins over the system's preference.
     `.unitlens.unitlens` wins over what JupyterLab and its like say about every table.
     """
     light, dark = _variables("light"), _variables("dark")
-    hosts = {mode: ",".join(f"{host} .unitlens" for host in names) for mode, names in _HOSTS.items()}
+    shared = _declared({**{f"text-{k}": f"{v}px" for k, v in _SIZES.items()}, "focus": "2px solid var(--ul-accent)"})
     parts = [
-        f".unitlens{{{light}}}@media (prefers-color-scheme:dark){{.unitlens{{{dark}}}}}",
-        f"{hosts['dark']}{{{dark}}}{hosts['light']}{{{light}}}",
+        f".unitlens{{{shared}}}",
+        page_rules(".unitlens", light, dark),
         _classes(),
         (STATIC / "theme.css").read_text(encoding="utf-8"),
-        "@media (prefers-contrast:more){.unitlens.unitlens.unitlens{--ul-muted:var(--ul-ink);--ul-line:var(--ul-ink)}}",
+        f"@media (prefers-contrast:more){{.unitlens.unitlens.unitlens{{{_declared(_STRONG)}}}}}",
         "@media print{"
         f".unitlens.unitlens.unitlens{{{light}print-color-adjust:exact;-webkit-print-color-adjust:exact}}}}",
     ]

@@ -224,8 +224,10 @@ class Bracketing:
     def measured(self, name: str, bracket: Bracket) -> Measured:
         """A layer's bracket with what its reader knows."""
         reader = self.readers[name]
-        geometry = reader.kept_geometry.numbers if reader.kept_geometry else None
-        return Measured(bracket, reader.kept_grid, geometry)
+        place = reader.kept_geometry  # in pixels of what the model sees; the pictures are those of the probe set
+        if place and reader.image_size != self.plan.probe.size:
+            place = place.scaled(reader.image_size, self.plan.probe.size)
+        return Measured(bracket, reader.kept_grid, place.numbers if place else None)
 
     def _pieces(self, index: Sequence[int]) -> list[list[int]]:
         size = self.plan.batch_size

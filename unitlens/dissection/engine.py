@@ -277,7 +277,7 @@ class _Run:
             here = (plan.quantile, plan.quantile)
             if len(counting.spans) == 1:  # so few images say little more than that the edges reach
                 wrong = unresolved(table, shown.total, here, RANK_LIMIT)
-                wrong |= unresolved(table, shown.total, plan.bracket, math.inf)
+                wrong |= unresolved(table, shown.total, plan.bracket, math.inf, MARGIN)
             else:
                 wrong = unresolved(table, shown.total, here, HERE_LIMIT)
                 wrong |= unresolved(table, shown.total, plan.bracket, limit, MARGIN)

@@ -89,15 +89,6 @@ def pilot_pixels(cells: int, images: int) -> torch.Tensor:
     return torch.from_numpy(np.sort(mixed))
 
 
-def spread(bracket: tuple[float, float], count: int) -> np.ndarray:
-    """Shares of the pixels above `count` edges that reach a little beyond a bracket: float64, descending.
-
-    >>> spread((0.97, 0.999), 5).round(4).tolist()
-    [0.036, 0.0145, 0.0058, 0.0024, 0.001]
-    """
-    return np.geomspace(min(0.999, 1.2 * (1 - bracket[0])), 0.95 * (1 - bracket[1]), count)
-
-
 def levels(first: np.ndarray, here: float, last: float, count: int) -> np.ndarray:
     """Shares of the pixels above `count` edges, from `first` to `last`: float64 (U, count), descending.
 

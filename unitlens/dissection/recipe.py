@@ -13,7 +13,7 @@ from unitlens.dissection.plan import DissectionPlan
 from unitlens.models.basis import as_basis
 from unitlens.models.identity import has_hooks, model_digest
 
-NUMERICS = 4  # raised whenever the same inputs give other numbers, or a stored result holds other arrays
+NUMERICS = 5  # raised whenever the same inputs give other numbers, or a stored result holds other arrays
 NOT_STORED = (
     "the result is not kept in the store, because the {parts} cannot be recognised again. Give a segmenter, a basis or "
     "a preprocessing a `fingerprint` attribute (a text that changes when it does); a model with forward hooks, such as "

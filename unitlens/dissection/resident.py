@@ -5,6 +5,7 @@ For a probe set of a single shard, whose pilot would be too small to tell where 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,20 +15,22 @@ from torch import Tensor
 
 from unitlens.dissection.counting import Counting, Task
 from unitlens.dissection.forward import forward
-from unitlens.dissection.pilot import Bracket, edge_count, pilot_pixels, spread, with_atoms
+from unitlens.dissection.pilot import ERRORS, WIDEST, Bracket, edge_count, levels, pilot_pixels, with_atoms
 from unitlens.dissection.reader import LayerReader
 from unitlens.dissection.shards import LayerState, Part
 from unitlens.dissection.workers import Workers
 from unitlens.models.tailpixels import quotient
 from unitlens.progress import Meter
+from unitlens.stats.quantile import descending
 from unitlens.stats.tailcount import LabelPlanes, TailCount
 from unitlens.stats.topk import TopK
 
 SAMPLED = 512  # values per unit that its edges are placed by
 MEMORY_MB = 1024  # for the tails of all layers; a set that needs more is bracketed by a pilot, as larger ones are
 FIRST = 16  # images that tell what is kept of all
-KEPT = 1.8  # of their pixels this many times the widest tail is kept: images differ
+KEPT = 1.8  # of their pixels this many times the widest tail is kept at least, more where they differ
 UPPER = 4.0  # so many times the narrowest tail is looked at in full: a sample says too little there
+GOLDEN, SILVER = 0.6180339887498949, 0.41421356237309515
 BEYOND = (0.5, 0.2, 0.05)  # edges above the last level, as shares of its pixels
 
 
@@ -133,11 +136,16 @@ class Resident:
         return sum(values.nbytes for tail in tails for values in tail)
 
     def _first_bound(self, sampled: Tensor) -> Tensor:
-        """A bound below the widest tail. sampled: (B, U, S) of the first images."""
-        values = sampled.transpose(0, 1).flatten(1)  # (U, B S)
-        share = min(0.999, KEPT * (1 - self.plan.bracket[0]))
-        rank = max(1, values.shape[1] - int(share * values.shape[1]))
-        return values.kthvalue(rank, dim=1).values.cpu()
+        """A bound below the widest tail, the lower the more images differ. sampled: (B, U, S) of the first images."""
+        images, lowest = len(sampled), 1 - self.plan.bracket[0]
+        values = descending(sampled.transpose(0, 1).flatten(1))  # (U, B S)
+        count = values.shape[1]
+        low = values[:, min(int(lowest * count), count - 1)]
+        each = (sampled > low[:, None]).float().mean(2)  # (B, U): the share of each image's pixels
+        unseen = max(0.0, 1 - images / len(self.plan.probe))
+        error = each.std(0) * math.sqrt(unseen / images) if images > 1 else torch.zeros(len(low))
+        share = (lowest + ERRORS * error).clamp(min(0.999, KEPT * lowest), min(0.999, WIDEST * lowest))
+        return values.gather(1, (share * count).long().clamp(max=count - 1)[:, None])[:, 0]
 
     def _counted(self, name: str) -> tuple[Bracket, LayerState]:
         """A layer's edges and its counts. Its tails are given up."""
@@ -160,15 +168,16 @@ class Resident:
         bound = part.bound if part.bound is not None else torch.zeros(0)
         units, tails = len(bound), [tail for batch in part.tails for tail in batch]
         pixels = sum(len(seen.positions) for seen in self.seen) * self.plan.cells
-        chosen = self._chosen(pixels)
-        share = float(chosen.float().mean())
-        narrow = 1 - self.plan.bracket[1]
-        shares = np.r_[spread(self.plan.bracket, edges - 1 - len(BEYOND)), [narrow * share for share in BEYOND]]
+        share = min(1.0, SAMPLED / (KEPT * (1 - self.plan.bracket[0]) * pixels))
+        narrow, here = 1 - self.plan.bracket[1], 1 - self.plan.quantile
+        first = np.array([1.2 * (1 - self.plan.bracket[0])])
+        placed_at = levels(first, here, 0.95 * narrow, edges - 1 - len(BEYOND))[0]
+        shares = np.r_[placed_at, [narrow * part for part in BEYOND]]
         sampled = [
             (unit[picked], value[picked])
             for seen, batch in zip(self.seen, part.tails, strict=True)
             for unit, place, value in batch
-            for picked in (chosen.repeat(len(seen.positions)).to(place.device)[place.long()],)
+            for picked in (self._picked(seen.positions, share).to(place.device)[place.long()],)
         ]
         some = _Ranked.of(sampled, units)
         cut = torch.from_numpy(some.at(np.array([UPPER * narrow * pixels * share]), bound.numpy())[:, 0])
@@ -183,13 +192,12 @@ class Resident:
         found = torch.cat([ends[0], placed[:, 1:], ends[1]], 1).sort(1).values
         return with_atoms(found, torch.stack(part.minimum).amin(0))
 
-    def _chosen(self, pixels: int) -> Tensor:
-        """Which pixels of every image are looked at to place the lower edges: bool (cells,), SAMPLED values a unit."""
-        cells = self.plan.cells
-        count = min(cells, max(1, round(cells * SAMPLED / (KEPT * (1 - self.plan.bracket[0]) * pixels))))
-        chosen = torch.zeros(cells, dtype=torch.bool)
-        chosen[torch.from_numpy(np.random.Generator(np.random.PCG64(4)).permutation(cells)[:count])] = True
-        return chosen
+    def _picked(self, positions: Sequence[int], share: float) -> Tensor:
+        """Which pixels of some images place the lower edges: bool (B x cells,), spread evenly over each image, others
+        in each; the same whatever the batches."""
+        pixel, image = np.arange(self.plan.cells), np.asarray(positions)[:, None]
+        place = (pixel * GOLDEN + image * SILVER) % 1  # as even as a sequence can be (Kronecker)
+        return torch.from_numpy((place < share).ravel())
 
     def _count(self, part: _Part, task: Task) -> TailCount:
         table, lender = self.counting.table(task, part.units), self.counting.lender

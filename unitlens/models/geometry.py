@@ -48,6 +48,16 @@ class Geometry:
         """The image pixel (y, x) at the centre of a grid cell."""
         return row * self.scale_y + self.offset_y, column * self.scale_x + self.offset_x
 
+    def scaled(self, image: tuple[int, int], other: tuple[int, int]) -> Geometry:
+        """The same places in an image that was resized from (H, W) to another size, edge to edge.
+
+        >>> Geometry(8, 3.5, 8, 3.5).scaled((64, 64), (32, 128))
+        Geometry(scale_y=4.0, offset_y=1.5, scale_x=16.0, offset_x=7.5)
+        """
+        down, across = other[0] / image[0], other[1] / image[1]
+        y, x = (self.offset_y + 0.5) * down - 0.5, (self.offset_x + 0.5) * across - 0.5
+        return Geometry(self.scale_y * down, y, self.scale_x * across, x)
+
     def agrees(self, other: Geometry, grid: tuple[int, int], tolerance: float = 1e-3) -> bool:
         """Whether all cell centres of a grid (h, w) are the same, to a tolerance in pixels."""
         corners = [(0, 0), (grid[0] - 1, grid[1] - 1)]  # the centres are linear in k: two corners decide

@@ -9,7 +9,7 @@ import numpy as np
 import traitlets
 
 from unitlens.display.atlas import Atlas
-from unitlens.display.cards import summary_html
+from unitlens.display.cards import browser_twin
 from unitlens.display.modules import browser_stylesheet, module
 from unitlens.display.pack import joined
 from unitlens.dissection.result import Dissection
@@ -55,7 +55,7 @@ class Browser(LiveView):
             "_about": self.atlas.about(), "layer": last, "quantile": float(first.quantile),
             "min_iou": float(first.min_iou),
         }  # fmt: skip
-        super().__init__(self._answered, summary_html(first), **{**start, **traits})
+        super().__init__(self._answered, browser_twin(self.atlas.dissections), **{**start, **traits})
 
     def _answered(self, question: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
         kind = question.get("kind")

@@ -2,11 +2,17 @@
 /** Elements: the small vocabulary in which the views are written. Text always goes in as text, never as HTML. */
 
 const SVG = "http://www.w3.org/2000/svg";
+const CONTROLS = ["button", "input", "select", "summary"];
+
+/** What tells JupyterLab and Notebook 7 that the keys pressed on an element are its own. They look at the element that
+ * has the focus, not around it, and would go to another cell at an arrow key, or delete this one at d d. */
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 /** An element. attributes: "on..." are listeners, `null` and `false` are left out, "style" may hold CSS variables.
  * @param {string} tag @param {Record<string, any>} [attributes] @param {...any} children */
 export function make(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
+  const takesKeys = CONTROLS.includes(tag) || "tabindex" in attributes;
+  return filled(document.createElement(tag), takesKeys ? { ...OWN_KEYS, ...attributes } : attributes, children);
 }
 
 /** An SVG element.

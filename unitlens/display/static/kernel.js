@@ -3,23 +3,32 @@
 
 import { browser } from "./browser.js";
 import { unitsOf } from "./details.js";
-import { files, unpack } from "./pack.js";
+import { files, fromBase64, unpack } from "./pack.js";
 
 const PATIENCE = 30_000; // ms
 const NAMES = ["layer", "query", "category", "order", "masks", "quantile", "min_iou", "beats_chance", "compare", "selected", "opened"];
 
-/** Asks Python; each answer carries the number of its question. @param {any} model */
+/** Asks Python; each answer carries the number of its question. Where a host loses the bytes that go with a message (as
+ * Colab has done, and others), the question is put again and from then on answers come as base64 text.
+ * @param {any} model */
 export function asking(model) {
   let last = 0;
+  let text = false;
   const name = Math.random().toString(36).slice(2); // views of one model hear each other's answers
   const open = new Map();
-  const heard = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
+  const heard = (/** @type {any} */ message, /** @type {DataView[] | undefined} */ buffers) => {
     const waiting = open.get(message.id);
     if (!waiting) return;
+    const bytes = typeof message.text === "string" ? fromBase64(message.text) : buffers?.[0];
+    if (!bytes && !message.error && !waiting.question.text) {
+      text = waiting.question.text = true;
+      model.send(waiting.question);
+      return;
+    }
     open.delete(message.id);
     clearTimeout(waiting.timer);
     if (message.error) waiting.fail(Object.assign(new Error(message.error), { trace: message.trace }));
-    else waiting.done(unpack(message.header, buffers[0] || new ArrayBuffer(0)));
+    else waiting.done(unpack(message.header, bytes || new ArrayBuffer(0)));
   };
   model.on("msg:custom", heard);
   /** @param {Record<string, any>} question */
@@ -28,10 +37,11 @@ export function asking(model) {
       const id = `${name}-${(last += 1)}`;
       const timer = setTimeout(() => {
         open.delete(id);
-        fail(new Error("No answer from Python. Is the kernel busy or gone? Run the cell again."));
+        fail(new Error("No answer from Python. Is the kernel busy or gone? Run the cell again. (A page that needs no kernel: unitlens.report.)"));
       }, PATIENCE);
-      open.set(id, { done, fail, timer });
-      model.send({ ...question, id });
+      const whole = { ...question, id, text };
+      open.set(id, { done, fail, timer, question: whole });
+      model.send(whole);
     });
   ask.stop = () => {
     model.off("msg:custom", heard);

@@ -30,7 +30,7 @@ function pin(row, host) {
   const category = row.own === NONE ? "other" : row.layer.world.categories[row.own];
   return make(
     "article",
-    { class: "ul-pin", "aria-label": `${name}: ${fullName(row.layer.world, row.own)}, IoU ${row.ownIou.toFixed(2)}` },
+    { class: "ul-held", "aria-label": `${name}: ${fullName(row.layer.world, row.own)}, IoU ${row.ownIou.toFixed(2)}` },
     make("div", { class: "ul-head" }, make("strong", {}, shortName(row.layer.world, row.own)),
       make("span", { class: `ul-chip ${categoryClass(category)}` }, row.own === NONE ? "-" : category),
       make("span", { class: "ul-muted ul-small" }, name)),

@@ -179,7 +179,7 @@ export class Strip {
   /** Colour by activation, from nothing (or the least value, where the threshold is below it) to the peak shown.
    * @param {CanvasRenderingContext2D} pen @param {any} field @param {number} level */
   heat(pen, field, level) {
-    const small = new OffscreenCanvas(field.columns, field.rows);
+    const small = make("canvas", { width: field.columns, height: field.rows });
     const brush = small.getContext("2d");
     const picture = brush.createImageData(field.columns, field.rows);
     field.values.forEach((value, i) => {

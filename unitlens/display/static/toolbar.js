@@ -1,7 +1,7 @@
 // @ts-check
 /** Toolbar: layers as tabs, and everything that narrows, orders or colours what is shown. */
 
-import { make, roving } from "./dom.js";
+import { focused, make, roving } from "./dom.js";
 import { STYLES } from "./tiles.js";
 import { levelAt, levelWords, rowsOf } from "./units.js";
 
@@ -45,7 +45,7 @@ export function toolbar(id, about, entries, memory) {
     style.show(memory.get("masks"));
     compare.show(memory.get("compare"));
     chance.checked = memory.get("beats_chance");
-    if (document.activeElement !== iou) iou.value = String(Number(memory.get("min_iou").toFixed(3)));
+    if (!focused(iou)) iou.value = String(Number(memory.get("min_iou").toFixed(3)));
     slider.update();
   }
   return { element, update };

@@ -1,0 +1,121 @@
+"""Takes pictures of every display, light and dark (needs the extra `test` and Chromium).
+
+    python .ci/pictures.py FOLDER      the summary, table, galleries, unit cards, charts and the report as PNG files
+    python .ci/pictures.py --readme    the picture that README.md opens with
+
+Both show the classifier that ships with the package, over generated scenes. README's picture shows the best unit of
+each of several concepts in its last convolution, as `Dissection.gallery` draws them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, sync_playwright
+
+import unitlens as ul
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "notebooks" / "pictures" / "units.jpg"
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+LAYERS = ["conv1_2", "conv3_2", "conv4_3", "conv5_3"]
+STYLES = ("outline", "heat", "dim", "plain")
+CHARTS = ("concepts", "units", "iou")
+GROUND = {"light": "#ffffff", "dark": "#15171c"}
+PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>unitlens</title>'
+    '<body style="margin:20px;width:{width}px;background:{ground}">{body}</body></html>'
+)
+
+
+def dissected(images: int) -> ul.Dissection:
+    """The shipped classifier; from the store after the first time."""
+    return ul.dissect(ul.load_model("scenenet"), LAYERS, ul.load_probe("scenes", count=images))
+
+
+def best_units(dissection: ul.Dissection, count: int) -> list[int]:
+    """The best unit of each detected object and part, best first."""
+    found = [units[0] for concept, units in dissection.concepts().items() if concept.category in ("object", "part")]
+    rank = {int(unit): place for place, unit in enumerate(dissection.detectors())}
+    return sorted(found, key=rank.__getitem__)[:count]
+
+
+def displays(dissection: ul.Dissection) -> Iterator[tuple[str, str]]:
+    """Name and markup of every static display."""
+    unit = int(dissection.detectors()[0])
+    weak = int(dissection.best()[1].argmin())
+    yield "summary", dissection._repr_html_()
+    yield "table", dissection.table(rows=14).markup
+    yield "table-detectors", dissection.table(LAYERS[0], detectors_only=True, sort="concept").markup
+    for style in STYLES:
+        yield f"gallery-{style}", dissection.gallery(units=4, style=style).markup
+    yield "gallery-concept", dissection.gallery(next(iter(dissection.concepts())), units=4).markup
+    yield "unit", dissection.unit(unit).markup
+    yield "unit-weak", dissection.unit(weak).markup
+
+
+def charts(dissection: ul.Dissection) -> Iterator[tuple[str, str]]:
+    """Name and markup of every chart, as a page of its own holds it."""
+    for kind in CHARTS:
+        figure = dissection.chart(kind)
+        yield f"chart-{kind}", figure.to_html(full_html=False, include_plotlyjs=True)
+
+
+def shoot(browser: Browser, address: str, place: Path, mode: str, width: int, **options: Any) -> None:
+    """One picture at twice the density."""
+    size = {"width": width, "height": 200 if options.get("full_page", True) else 900}
+    page = browser.new_page(viewport=size, device_scale_factor=2, color_scheme=mode)
+    page.goto(address)
+    page.wait_for_timeout(300)  # pictures are decoded, scripts have run
+    page.screenshot(path=str(place), **{"full_page": True, **options})
+    page.close()
+    print(f"{place}: {place.stat().st_size / 1024:.0f} KB", flush=True)
+
+
+def written(folder: str, name: str, body: str, mode: str, width: int = 1100) -> str:
+    """The address of a page that holds a display."""
+    file = Path(folder) / f"{name}-{mode}.html"
+    file.write_text(PAGE.format(width=width, ground=GROUND[mode], body=body), encoding="utf-8")
+    return file.as_uri()
+
+
+def take_all(browser: Browser, dissection: ul.Dissection, target: Path, scratch: str) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    report = ul.report(dissection, Path(scratch) / "report.html").as_uri()
+    for mode in GROUND:
+        for name, body in [*displays(dissection), *charts(dissection)]:
+            shoot(browser, written(scratch, name, body, mode), target / f"{name}-{mode}.png", mode, 1140)
+        shoot(browser, report, target / f"report-{mode}.png", mode, 1300, full_page=False)
+
+
+def take_readme(browser: Browser, dissection: ul.Dissection, scratch: str) -> None:
+    gallery = dissection.gallery(best_units(dissection, 6), images=6)
+    README.parent.mkdir(exist_ok=True)
+    page = written(scratch, "readme", gallery.markup, "light", 860)
+    shoot(browser, page, README, "light", 900, type="jpeg", quality=88)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Takes pictures of every display.")
+    parser.add_argument("folder", nargs="?", type=Path, help="where the pictures go")
+    parser.add_argument("--readme", action="store_true", help="also takes the picture of README.md")
+    parser.add_argument("--images", type=int, default=1000, help="scenes that are dissected")
+    options = parser.parse_args()
+    if not options.folder and not options.readme:
+        parser.error("name a folder, or --readme")
+    dissection = dissected(options.images)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        if options.folder:
+            take_all(browser, dissection, options.folder, scratch)
+        if options.readme:
+            take_readme(browser, dissection, scratch)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
