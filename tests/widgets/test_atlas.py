@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 
 import numpy as np
@@ -206,3 +207,16 @@ def test_everything_can_be_packed(dissected: Dissection) -> None:
         header, data = packed(atlas.units(key, [2, 0], 3))
         assert len(data) % 8 == 0 and header[0] == ["units", "i4", [2]]
         packed(atlas.units(key, []))
+
+
+def test_what_an_atlas_keeps_does_not_grow_with_the_layers(dissected: Dissection) -> None:
+    """A layer of 512 units and 1,200 concepts takes hundreds of megabytes when it is read at 22 levels."""
+    gc.collect()
+    before = sum(isinstance(one, Dissection) for one in gc.get_objects())
+    atlas = Atlas([dissected, dissected])
+    for key in atlas.places:
+        atlas.layer(key)
+        atlas.units(key, [0])
+    gc.collect()
+    kept = sum(isinstance(one, Dissection) for one in gc.get_objects()) - before
+    assert kept <= len(atlas.levels[0])  # of one layer out of four

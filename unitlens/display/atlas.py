@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ SHARES = (
 NEAREST = 5  # concepts of a unit whose IoU is known at every level
 NONE = 65535  # in place of a concept's number
 UNKNOWN = 2  # in place of yes (1) and no (0)
-_KEPT = 16  # layers whose readings stay in memory
 
 
 def levels_of(dissection: Dissection) -> tuple[float, ...]:
@@ -46,7 +45,9 @@ class Atlas:
         self.dissections = list(dissections)
         self.places = dict(self._places())
         self.levels = [levels_of(found) for found in self.dissections]
-        self._sweep = lru_cache(_KEPT)(self._swept)
+        # The tables of one layer at all levels; those of all layers would take gigabytes.
+        self._readings = lru_cache(1)(self._read)
+        self._sweep, self._sureness = cache(self._swept), cache(self._sured)
 
     def _places(self) -> list[tuple[str, tuple[int, str]]]:
         models = [str(found.notes.get("model", "model")) for found in self.dissections]
@@ -88,18 +89,10 @@ class Atlas:
         label uint16 (Q, U) concepts (65535 = none), iou uint16 (Q, U) in 65535ths, threshold float32 (Q, U), beats
         uint8 (Q, U) (2 = not measured), near uint16 (U, K), near_iou uint16 (Q, U, K), peak float32 (U,).
         """
-        readings, near = self._sweep(key)
-        best = [reading.best() for reading in readings]
-        counts = readings[0].layer()
-        return {
-            "label": _concepts(np.stack([label for label, _ in best])),
-            "iou": _shares(np.stack([iou for _, iou in best])),
-            "threshold": np.stack([reading.layer().threshold for reading in readings]).astype(np.float32),
-            "beats": np.stack([_beats(reading) for reading in readings]),
-            "near": _concepts(near),
-            "near_iou": _shares(np.stack([_of(reading.iou(), near) for reading in readings])),
-            "peak": counts.top_value[:, 0].astype(np.float32) if counts.top_value.size else counts.threshold * 0,
-        }
+        of, name = self.places[key]
+        counts = self.dissections[of].layers[name]
+        peak = counts.top_value[:, 0].astype(np.float32) if counts.top_value.size else counts.threshold * 0
+        return {**self._sweep(key), "peak": peak}
 
     def units(self, key: str, units: Sequence[int], images: int | None = None) -> dict[str, np.ndarray]:
         """What is seen of single units (n of them), with at most `images` of their top images.
@@ -110,21 +103,14 @@ class Atlas:
         above each. J is 0 where only one level is known.
         """
         chosen = np.asarray(units, dtype=np.int64)
-        readings, near = self._sweep(key)
-        counts, near = readings[0].layer(), near[chosen]
+        of, name = self.places[key]
+        counts, sure = self.dissections[of].layers[name], self._sureness(key)
         maps, low, high = _bytes(counts.top_map[chosen][:, :images].astype(np.float32))
-        rows: dict[str, list[np.ndarray]] = {"precision": [], "recall": [], "least": [], "most": []}
-        for reading in readings:
-            least, most = self._interval(key, reading)
-            rows["precision"].append(_of(reading.metric("precision")[chosen], near))
-            rows["recall"].append(_of(reading.metric("recall")[chosen], near))
-            rows["least"].append(_of(least[chosen], near))
-            rows["most"].append(_of(most[chosen], near))
         edges, tail = self._tails(key, chosen)
         return {
             "units": chosen.astype(np.int32), "top": counts.top_index[chosen][:, :images].astype(np.int32),
             "value": counts.top_value[chosen][:, :images].astype(np.float32), "maps": maps, "low": low, "high": high,
-            **{name: _shares(np.stack(values)) for name, values in rows.items()}, "edges": edges, "tail": tail,
+            **{name: values[:, chosen] for name, values in sure.items()}, "edges": edges, "tail": tail,
         }  # fmt: skip
 
     def pictures(self, of: int, index: Sequence[int]) -> list[bytes]:
@@ -140,29 +126,51 @@ class Atlas:
             return np.zeros((len(units), 0), np.float32), np.zeros((len(units), 0), np.float32)
         return tails.edges[units].astype(np.float32), (tails.tail[units] / max(found.total, 1)).astype(np.float32)
 
-    def _interval(self, key: str, reading: Dissection) -> tuple[np.ndarray, np.ndarray]:
-        name = f"_interval {reading.quantile}"
-        found = self.__dict__.setdefault("_intervals", {})
-        if (key, name) not in found:
-            found[key, name] = reading.intervals()
-        return found[key, name]
-
-    def _swept(self, key: str) -> tuple[list[Dissection], np.ndarray]:
-        """The layer read at every level, and K concepts (U, K) of each unit: those that are its label at any level, the
-        most frequent one first, then those that it comes nearest at any."""
+    def _read(self, key: str) -> list[Dissection]:
+        """The layer alone, read at every level."""
         of, name = self.places[key]
         whole = self.dissections[of]
         alone = dataclasses.replace(whole, layers={name: whole.layers[name]})
-        readings = [alone.at(level) for level in self.levels[of]]
-        nearest, leads = readings[0].iou(), np.zeros(readings[0].iou().shape)
-        for reading in readings:
-            nearest = np.maximum(nearest, reading.iou())
+        return [alone.at(level) for level in self.levels[of]]
+
+    def _swept(self, key: str) -> dict[str, np.ndarray]:
+        """What `layer` gives but the peaks. near: those concepts that are a unit's label at any level, the most
+        frequent one first, then those that it comes nearest at any."""
+        nearest = np.zeros_like(self._readings(key)[0].iou())
+        leads = np.zeros_like(nearest)
+        for reading in self._readings(key):
             label, _ = reading.best()
             leads[label >= 0, label[label >= 0]] += 1
+            np.maximum(nearest, reading.iou(), out=nearest)
         order = np.argsort(-(leads + nearest), axis=1, kind="stable")[:, :NEAREST]  # an IoU is at most 1
         near = np.where(np.take_along_axis(nearest, order, 1) > 0, order, -1)
-        missing = NEAREST - near.shape[1]
-        return readings, np.pad(near, ((0, 0), (0, max(0, missing))), constant_values=-1)
+        near = np.pad(near, ((0, 0), (0, max(0, NEAREST - near.shape[1]))), constant_values=-1)
+        rows: dict[str, list[np.ndarray]] = {name: [] for name in ("label", "iou", "threshold", "beats", "near_iou")}
+        for reading in self._readings(key):
+            label, score = reading.best()
+            rows["label"].append(_concepts(label))
+            rows["iou"].append(_shares(score))
+            rows["threshold"].append(reading.layer().threshold.astype(np.float32))
+            rows["beats"].append(_beats(reading))
+            rows["near_iou"].append(_shares(_of(reading.iou(), near)))
+        return {"near": _concepts(near), **{name: np.stack(values) for name, values in rows.items()}}
+
+    def _sured(self, key: str) -> dict[str, np.ndarray]:
+        """precision, recall, least and most of all units of a layer, as `units` gives them: uint16 (Q, U, K)."""
+        near = self._sweep(key)["near"].astype(np.int64)
+        near[near == NONE] = -1
+        rows: dict[str, list[np.ndarray]] = {"precision": [], "recall": [], "least": [], "most": []}
+        for reading in self._readings(key):
+            least, most = reading.intervals()
+            tables = {
+                "precision": reading.metric("precision"),
+                "recall": reading.metric("recall"),
+                "least": least,
+                "most": most,
+            }
+            for name, table in tables.items():
+                rows[name].append(_shares(_of(table, near)))
+        return {name: np.stack(values) for name, values in rows.items()}
 
 
 def _of(table: np.ndarray, near: np.ndarray) -> np.ndarray:
