@@ -9,6 +9,8 @@ import nbformat
 import pytest
 
 CELLS = [
+    "import os, tempfile\n"
+    "os.environ['UNITLENS_HOME'] = tempfile.mkdtemp()  # fewer scenes than the notebooks have: no pilot for them\n"
     "import unitlens as ul\n"
     "probe = ul.load_probe('scenes', count=64)\n"
     "found = ul.dissect(ul.load_model('scenenet'), ['conv4_3', 'conv5_3'], probe, show_progress=False)\n"

@@ -10,7 +10,9 @@ import pytest
 
 import unitlens as ul
 
-CODE = """import unitlens as ul
+CODE = """import os, tempfile
+os.environ["UNITLENS_HOME"] = tempfile.mkdtemp()
+import unitlens as ul
 probe = ul.load_probe("scenes", count=36)
 found = ul.dissect(ul.load_model("scenenet"), "conv5_3", probe, show_progress=False)
 found.table(rows=6)"""
