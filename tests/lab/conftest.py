@@ -67,7 +67,7 @@ def _environment(private: Path) -> dict[str, str]:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(json.dumps(values))
     own = {name: str(private / folder) for name, folder in folders.items()}
-    # A store of its own: what other tests have dissected of the same scenes would lend its pilot, and move third digits.
+    # A store of its own: what other tests dissected of the same scenes would lend its pilot and move third digits.
     own["UNITLENS_HOME"] = str(private / "unitlens")
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
