@@ -231,6 +231,30 @@ def test_the_quantile_moves_by_keyboard_and_every_label_follows(page: Any, disse
     assert "top 3 %" in slider.get_attribute("aria-valuetext")
 
 
+def test_bars_keep_their_places_while_the_quantile_moves_and_are_in_order_soon_after(
+    page: Any, dissected: Dissection
+) -> None:
+    bars = page.page.get_by_role("toolbar").get_by_role("button")
+    names = "(all) => all.map((one) => one.getAttribute('aria-label').split(':')[0])"
+    before = bars.evaluate_all(names)
+    page.page.get_by_label("How much of the pixels a unit fires on").focus()
+    first = page.page.evaluate(f"""async () => {{
+      const box = document.querySelector(".ul-bargraph");
+      const changed = new Promise((done) => new MutationObserver(done).observe(box, {{ subtree: true, characterData: true, childList: true }}));
+      const slider = document.querySelector(".ul-slider");
+      slider.value = slider.max;
+      slider.dispatchEvent(new Event("input", {{ bubbles: true }}));
+      await changed;
+      return ({names})([...box.querySelectorAll("button")]);
+    }}""")
+    assert first[: len(before)] == before
+    page.page.wait_for_timeout(600)
+    page.settle()
+    wanted = sorted({concept for concept, _ in labelled(dissected.at(page.view.quantile)).values()})
+    after = bars.evaluate_all(names)
+    assert sorted(after) == wanted and after != first
+
+
 def test_masks_change_with_the_quantile_and_with_the_style(page: Any) -> None:
     ink = """(canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
       .reduce((sum, value, i) => sum + (i % 4 === 3 && value > 100 ? 1 : 0), 0)"""

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unitlens.display.atlas import quarters
+
 CASES: dict[str, dict[str, Any]] = {}
 
 
@@ -41,7 +43,8 @@ def random_layer(key: str, rng: np.random.Generator) -> dict[str, Any]:
     label[:, 4], iou[:, 4], near[4], near_iou[:, 4] = NONE, 0, NONE, NONE
     arrays = {"label": label, "iou": iou, "beats": rng.integers(0, 3, (Q, U)), "near": near, "near_iou": near_iou}
     world = {"names": NAMES, "categories": KINDS, "levels": LEVELS}
-    packs = {name: {"data": a.ravel().tolist(), "shape": list(a.shape)} for name, a in arrays.items()}
+    kept = {**arrays, "beats": np.stack([quarters(row) for row in arrays["beats"]])}
+    packs = {name: {"data": a.ravel().tolist(), "shape": list(a.shape)} for name, a in kept.items()}
     return {"key": key, "name": key, "of": 0, "units": U, "world": world, "arrays": packs, "raw": arrays}
 
 

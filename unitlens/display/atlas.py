@@ -86,8 +86,9 @@ class Atlas:
     def layer(self, key: str) -> dict[str, np.ndarray]:
         """The labels of a layer's units at all levels.
 
-        label uint16 (Q, U) concepts (65535 = none), iou uint16 (Q, U) in 65535ths, threshold float32 (Q, U), beats
-        uint8 (Q, U) (2 = not measured), near uint16 (U, K), near_iou uint16 (Q, U, K), peak float32 (U,).
+        label uint16 (Q, U) concepts (65535 = none), iou uint16 (Q, U) in 65534ths, threshold float32 (Q, U), beats
+        uint8 (Q, ceil(U / 4)) whether units beat chance (`quarters`; 2 = not measured), near uint16 (U, K), near_iou
+        uint16 (Q, U, K), peak float32 (U,).
         """
         of, name = self.places[key]
         counts = self.dissections[of].layers[name]
@@ -192,7 +193,17 @@ def _concepts(index: np.ndarray) -> np.ndarray:
 
 def _beats(reading: Dissection) -> np.ndarray:
     chance = reading.chance()
-    return np.where(math.isnan(chance.level), UNKNOWN, chance.beats).astype(np.uint8)
+    return quarters(np.where(math.isnan(chance.level), UNKNOWN, chance.beats))
+
+
+def quarters(values: np.ndarray) -> np.ndarray:
+    """Numbers 0 to 3, four to a byte, the first in its lowest bits.
+
+    >>> quarters(np.array([1, 2, 0, 3, 1]))
+    array([201,   1], dtype=uint8)
+    """
+    four = np.pad(values, (0, -len(values) % 4)).reshape(-1, 4).astype(np.uint8)
+    return np.bitwise_or.reduce(four << np.array([0, 2, 4, 6], np.uint8), axis=1)
 
 
 def _bytes(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

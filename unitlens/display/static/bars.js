@@ -15,6 +15,8 @@ export const NUMBER = new Intl.NumberFormat("en");
 /** "3 units". @param {number} count @param {string} noun */
 export const plural = (count, noun) => `${NUMBER.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 
+const SETTLE = 400; // ms after which bars that were held in their places are put in order
+
 /** Units per concept, each a button. Buttons stay while their numbers change: hundreds of new ones take a while. */
 export class BarGraph {
   /** @param {(full: string) => void} choose hears a concept's whole name, or "" when it is let go */
@@ -22,13 +24,25 @@ export class BarGraph {
     this.choose = choose;
     /** @type {Map<string, any>} */
     this.buttons = new Map();
+    /** @type {any[]} */
+    this.bars = []; // as they stand
     this.element = make("div", { class: "ul-bargraph", role: "toolbar", "aria-label": "Units per concept: choose one to see its units" });
     roving(this.element, "button");
   }
 
   /** @param {any[]} bars @param {string} chosen @param {Map<string, number> | null} other a second layer's counts by full
-   * name, hatched beside */
-  show(bars, chosen, other) {
+   * name, hatched beside @param {boolean} moving whether more of the same is coming: bars keep their places until then */
+  show(bars, chosen, other, moving = false) {
+    clearTimeout(this.settling);
+    if (moving) {
+      this.settling = setTimeout(() => this.show(bars, chosen, other), SETTLE);
+      this.fill(inPlaces(bars, this.bars), chosen, other);
+    } else this.fill(bars, chosen, other);
+  }
+
+  /** @param {any[]} bars @param {string} chosen @param {Map<string, number> | null} other */
+  fill(bars, chosen, other) {
+    this.bars = bars;
     const most = Math.max(1, ...bars.map((bar) => bar.units), ...(other ? other.values() : []));
     const held = focused(this.element);
     const names = new Set(bars.map((bar) => bar.full));
@@ -60,6 +74,15 @@ export class BarGraph {
     this.buttons.set(full, button);
     return button;
   }
+}
+
+/** Bars in the places they have: those that are gone stay as empty ones, new ones come last.
+ * @param {any[]} bars @param {any[]} before */
+export function inPlaces(bars, before) {
+  const found = new Map(bars.map((bar) => [bar.full, bar]));
+  const held = before.map((bar) => found.get(bar.full) || { ...bar, units: 0 });
+  const known = new Set(before.map((bar) => bar.full));
+  return [...held, ...bars.filter((bar) => !known.has(bar.full))];
 }
 
 /** @param {any} button @param {any} bar @param {number} most @param {boolean} pressed @param {number | null} second */

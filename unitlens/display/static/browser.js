@@ -78,6 +78,7 @@ class Browser {
       this.root.removeEventListener("keydown", this.key);
       this.later.cancel();
       clearTimeout(this.waiting);
+      clearTimeout(this.graph.settling);
     };
   }
 
@@ -90,6 +91,7 @@ class Browser {
   /** @param {string[]} names what has changed, here or in Python */
   heard(names) {
     const rows = ["layer", "query", "category", "order", "min_iou", "beats_chance", "quantile", "compare"];
+    this.sliding = names.every((name) => name === "quantile"); // more of the same is coming
     if (names.some((name) => rows.includes(name))) this.stale.add("rows").add("zoom").add("pins");
     if (names.includes("masks") || names.includes("selected")) this.stale.add("paint").add("zoom").add("pins");
     if (names.includes("opened")) this.stale.add("zoom");
@@ -194,7 +196,7 @@ class Browser {
     const all = second ? [...bars, ...second.filter((bar) => !bars.some((one) => one.full === bar.full)).map((bar) => ({ ...bar, units: 0 }))] : bars;
     all.sort((a, b) => categories.indexOf(a.category) - categories.indexOf(b.category));
     const chosen = (/^\s*"(.+)"\s*$/.exec(this.memory.get("query")) || ["", ""])[1].toLowerCase();
-    this.graph.show(all, chosen, second && new Map(second.map((bar) => [bar.full, bar.units])));
+    this.graph.show(all, chosen, second && new Map(second.map((bar) => [bar.full, bar.units])), this.sliding);
   }
 
   /** What is known of a unit; with more of its images where that is what there is. */

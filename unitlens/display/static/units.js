@@ -17,6 +17,10 @@ const SCALE = 65534;
  * @param {number} whole */
 export const share = (whole) => (whole === NONE ? NaN : whole / SCALE);
 
+/** One of many numbers 0 to 3 that lie four to a byte, as atlas.py's `quarters` puts them.
+ * @param {{data: Uint8Array, shape: number[]}} packed rows of bytes @param {number} row @param {number} at */
+export const quarter = ({ data, shape }, row, at) => (data[row * shape[1] + (at >> 2)] >> (2 * (at & 3))) & 3;
+
 /** The nearest level to a quantile: its place.
  * @param {number[]} levels @param {number} quantile */
 export function levelAt(levels, quantile) {
@@ -74,7 +78,7 @@ function rowOf(layer, level, unit, asked, named) {
   const { label, iou, beats, near, near_iou: nearIou } = layer.arrays;
   const at = level * layer.units + unit;
   const [own, ownIou] = [label.data[at], share(iou.data[at])];
-  const row = { layer, unit, concept: own, iou: ownIou, own, ownIou, beats: beats.data[at] };
+  const row = { layer, unit, concept: own, iou: ownIou, own, ownIou, beats: quarter(beats, level, unit) };
   if (own === NONE ? !named : asked[own]) return row;
   if (!named) return null;
   const count = near.shape[1];
