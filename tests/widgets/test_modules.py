@@ -182,6 +182,15 @@ case(
     "[given, { ...given, edges: [1, 1], tail: [1, 1], value: [1] }].map((d) => m.tailBins(d, 1))",
     {**DETAIL, "edges": [], "tail": []},
 )
+case(
+    "held bars",
+    "bars.js",
+    "m.inPlaces(...given)",
+    [
+        [{"full": "d", "units": 9}, {"full": "a", "units": 5}, {"full": "b", "units": 4}],
+        [{"full": "a", "units": 3}, {"full": "c", "units": 2}, {"full": "b", "units": 1}],
+    ],
+)
 case("classes", "bars.js", "given.map(m.categoryClass)", ["object", "color", "colour", "scene", "x y"])
 
 
@@ -204,6 +213,10 @@ def test_bins_of_the_tail_hold_the_shares_between_their_borders(answers: dict[st
     assert sum(found["counts"]) == pytest.approx(0.05) and found["first"] == 0.05
     assert (found["low"], found["high"]) == (1, 8) and found["at"] == pytest.approx(2 / 7)
     assert answers["no bins"] == [None, None]
+
+
+def test_bars_that_are_held_keep_their_places_and_new_ones_come_last(answers: dict[str, Any]) -> None:
+    assert [(bar["full"], bar["units"]) for bar in answers["held bars"]] == [("a", 5), ("c", 0), ("b", 4), ("d", 9)]
 
 
 def test_categories_have_the_classes_of_the_palette(answers: dict[str, Any]) -> None:

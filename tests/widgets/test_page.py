@@ -91,7 +91,17 @@ def test_search_finds_labels_and_near_concepts(page: Any, dissected: Dissection)
         assert words.startswith(f"unit {unit} of conv5_3: {concept}") and f"IoU {iou:.2f}" in words
     page.page.get_by_label("Find a concept or unit").fill("nothing like this")
     page.settle()
-    assert counted(page.page) == 0 and page.page.get_by_text("No unit matches.").is_visible()
+    assert counted(page.page) == 0 and page.page.get_by_text('No unit matches "nothing like this".').is_visible()
+
+
+def test_a_limit_that_no_unit_reaches_says_how_many_it_hides(page: Any) -> None:
+    page.view.query, page.view.min_iou = '"tree"', 0.99
+    page.settle()
+    said = page.page.get_by_role("status").filter(has_text='No unit for "tree" reaches an IoU of 0.99.').inner_text()
+    page.view.min_iou = 0
+    page.settle()
+    many = counted(page.page)
+    assert many > 1 and said.endswith(f"To see the {many} that do not, lower the least IoU.")
 
 
 def test_order_by_unit_and_by_concept(page: Any) -> None:
@@ -240,7 +250,8 @@ def test_bars_keep_their_places_while_the_quantile_moves_and_are_in_order_soon_a
     page.page.get_by_label("How much of the pixels a unit fires on").focus()
     first = page.page.evaluate(f"""async () => {{
       const box = document.querySelector(".ul-bargraph");
-      const changed = new Promise((done) => new MutationObserver(done).observe(box, {{ subtree: true, characterData: true, childList: true }}));
+      const all = {{ subtree: true, characterData: true, childList: true }};
+      const changed = new Promise((done) => new MutationObserver(done).observe(box, all));
       const slider = document.querySelector(".ul-slider");
       slider.value = slider.max;
       slider.dispatchEvent(new Event("input", {{ bubbles: true }}));
@@ -250,9 +261,10 @@ def test_bars_keep_their_places_while_the_quantile_moves_and_are_in_order_soon_a
     assert first[: len(before)] == before
     page.page.wait_for_timeout(600)
     page.settle()
-    wanted = sorted({concept for concept, _ in labelled(dissected.at(page.view.quantile)).values()})
+    found = dissected.at(page.view.quantile).concepts("conv5_3")
     after = bars.evaluate_all(names)
-    assert sorted(after) == wanted and after != first
+    assert set(after) == {f"{concept.name} ({concept.category})" for concept in found}
+    assert after != first
 
 
 def test_masks_change_with_the_quantile_and_with_the_style(page: Any) -> None:

@@ -196,3 +196,28 @@ def test_a_unit_in_words(answers: dict[str, Any]) -> None:
         "unit 3 of conv1: sky (object), IoU 0.12",
         "unit 3 of conv1: no concept, IoU 0.12; does not beat chance",
     ]
+
+
+WISH = {"query": "", "category": "", "minIou": 0, "chance": False, "order": "iou"}
+case(
+    "why none",
+    "given.map(([wish, weak]) => m.whyNone(wish, weak))",
+    [
+        [WISH, 0],
+        [{**WISH, "query": ' "tree (object)" ', "category": "part", "minIou": 0.3}, 0],
+        [{**WISH, "minIou": 0.3}, 1234],
+        [{**WISH, "query": "door", "chance": True}, 1],
+        [{**WISH, "category": "part", "minIou": 0.3, "chance": True}, 7],
+    ],
+)
+
+
+def test_why_no_unit_answers_names_the_limits_and_what_they_hide(answers: dict[str, Any]) -> None:
+    assert answers["why none"] == [
+        "No unit matches.",
+        'No unit matches "tree (object)" in the category part.',
+        "No unit reaches an IoU of 0.3. To see the 1,234 that do not, lower the least IoU.",
+        'No unit for "door" beats chance. To see the one that does not, let in units that do not beat chance.',
+        "No unit for the category part reaches an IoU of 0.3 and beats chance. "
+        "To see the 7 that do not, lower the least IoU or let in units that do not beat chance.",
+    ]

@@ -2,18 +2,13 @@
 /** Bars: units per concept as buttons, and the curves of one unit. */
 
 import { draw, focused, inPlace, make, roving } from "./dom.js";
-import { levelWords, share } from "./units.js";
+import { levelWords, plural, share } from "./units.js";
 
 /** The palette's name for a category; the stylesheet has a class for each. @param {string} category */
 export function categoryClass(category) {
   const name = category === "color" ? "colour" : category;
   return `ul-${["object", "part", "material", "texture", "colour"].includes(name) ? name : "other"}`;
 }
-
-export const NUMBER = new Intl.NumberFormat("en");
-
-/** "3 units". @param {number} count @param {string} noun */
-export const plural = (count, noun) => `${NUMBER.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 const SETTLE = 400; // ms after which bars that were held in their places are put in order
 

@@ -9,14 +9,14 @@
  *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>}} Source
  */
 
-import { BarGraph, NUMBER, plural } from "./bars.js";
+import { BarGraph } from "./bars.js";
 import { Details } from "./details.js";
 import { eachFrame, focused, make, refill } from "./dom.js";
 import { Grid } from "./grid.js";
 import { pins } from "./pins.js";
 import { Pictures, Strip } from "./tiles.js";
 import { toolbar } from "./toolbar.js";
-import { compared, levelAt, rowsOf, tally } from "./units.js";
+import { NUMBER, compared, levelAt, plural, rowsOf, tally, whyNone } from "./units.js";
 import { zoomed } from "./zoom.js";
 
 const CARD_IMAGES = 4;
@@ -167,11 +167,16 @@ class Browser {
     const best = rows.reduce((most, row) => Math.max(most, row.iou), 0);
     const full = Math.min(1, Math.max(0.2, Math.ceil(best * 10 - 1e-9) / 10));
     this.grid.state = { quantile, style: this.memory.get("masks"), full, minIou: this.memory.get("min_iou") };
-    this.grid.fill(rows);
+    this.grid.fill(rows, rows.length ? "" : this.whyEmpty(layers, quantile));
     this.updateGraph(whole, quantile);
     if (this.source.embedded) this.ahead();
     const total = layers.reduce((sum, layer) => sum + layer.units, 0);
     this.words.textContent = this.status(rows, total);
+  }
+
+  whyEmpty(layers, quantile) {
+    if (!layers.length) return "Reading the layer ...";
+    return whyNone(this.wish(), rowsOf(layers, quantile, this.wish({ minIou: 0, chance: false })).length);
   }
 
   status(rows, total) {

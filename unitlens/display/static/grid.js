@@ -61,16 +61,17 @@ export class Grid {
       },
       this.space,
     );
-    this.empty = make("p", { class: "ul-empty", hidden: true }, "No unit matches.");
+    this.empty = make("p", { class: "ul-empty", role: "status", hidden: true });
     this.element.append(this.empty);
   }
 
-  /** Other units, or the same in another order. @param {any[]} rows */
-  fill(rows) {
+  /** Other units, or the same in another order; `none` says why there are none. @param {any[]} rows @param {string} none */
+  fill(rows, none) {
     const active = this.rows[this.at];
     this.rows = rows;
     this.at = Math.max(0, active ? rows.findIndex((row) => row.layer === active.layer && row.unit === active.unit) : 0);
     this.empty.hidden = rows.length > 0;
+    this.empty.textContent = rows.length ? "" : none;
     this.show();
   }
 

@@ -13,6 +13,11 @@
 export const NONE = 65535;
 const SCALE = 65534;
 
+export const NUMBER = new Intl.NumberFormat("en");
+
+/** "3 units". @param {number} count @param {string} noun */
+export const plural = (count, noun) => `${NUMBER.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+
 /** A share that was stored as a whole number; NaN where it is not known.
  * @param {number} whole */
 export const share = (whole) => (whole === NONE ? NaN : whole / SCALE);
@@ -117,6 +122,17 @@ const ORDERS = {
 };
 /** @param {Row} row */
 const name = (row) => shortName(row.layer.world, row.concept);
+
+/** Why no unit answers a wish, and what would help: `weak` units answer it but for the least IoU and for chance.
+ * @param {Wish} wish @param {number} weak */
+export function whyNone({ query, category, minIou, chance }, weak) {
+  const text = query.replaceAll('"', "").trim();
+  const asked = [text && `"${text}"`, category && `the category ${category}`].filter(Boolean).join(" in ");
+  if (!weak) return asked ? `No unit matches ${asked}.` : "No unit matches.";
+  const limits = [minIou > 0 && `reaches an IoU of ${minIou}`, chance && "beats chance"].filter(Boolean).join(" and ");
+  const help = [minIou > 0 && "lower the least IoU", chance && "let in units that do not beat chance"].filter(Boolean).join(" or ");
+  return `No unit${asked && ` for ${asked}`} ${limits}. To see ${weak === 1 ? "the one" : `the ${NUMBER.format(weak)}`} that ${weak === 1 ? "does" : "do"} not, ${help}.`;
+}
 
 /** Units per concept: [{world, concept, full, category, units, best}], by category, then by falling number.
  * @param {Row[]} rows @param {string[]} categories */
