@@ -59,8 +59,13 @@ def test_a_unit_is_opened_by_number_or_by_layer_and_number(view: Browser) -> Non
     assert view.opened == ["conv4_3", 7] and type(view.opened[1]) is int
     view.opened = [9]
     assert view.opened == ["conv5_3", 9]
-    view.opened = []
-    assert view.opened == []
+    for unit in (11, np.int64(11), (11,)):
+        view.opened = unit
+        assert view.opened == ["conv5_3", 11]
+    for nothing in ([], ()):
+        view.opened = 11
+        view.opened = nothing
+        assert view.opened == []
 
 
 def test_traits_may_be_given_in_any_order(dissected: Dissection) -> None:

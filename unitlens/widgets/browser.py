@@ -43,7 +43,7 @@ class Browser(LiveView):
     beats_chance = traitlets.Bool(False).tag(sync=True)
     compare = traitlets.Unicode().tag(sync=True)
     selected: Any = traitlets.List().tag(sync=True)
-    opened: Any = traitlets.List().tag(sync=True)
+    opened: Any = traitlets.Union([traitlets.List(), traitlets.CInt()]).tag(sync=True)
     height = traitlets.Int(760, min=240, max=4000).tag(sync=True)
 
     def __init__(self, dissections: Sequence[Dissection], **traits: Any):
@@ -98,7 +98,10 @@ class Browser(LiveView):
 
     @traitlets.validate("opened")
     def _known_unit(self, proposal: Any) -> list[Any]:
-        value = list(proposal["value"])
+        """[layer, unit]; a number alone is a unit of the layer on view, [] closes what is open."""
+        value = proposal["value"]
+        if not isinstance(value, list):
+            return self._unit(value, "opened")
         return self._unit(value[0] if len(value) == 1 else value, "opened") if value else []
 
     def _unit(self, one: Any, name: str) -> list[Any]:

@@ -56,7 +56,7 @@ class Browser {
 
   start() {
     this.root.classList.add("unitlens", "ul-browser");
-    this.body = make("div", { class: "ul-body", role: "tabpanel", id: `${this.id}-panel`, "aria-label": "Units of the layer" }, this.grid.element, this.zoom);
+    this.body = make("div", { class: "ul-body", role: "tabpanel", id: `${this.id}-panel`, "aria-label": "Units of the layer" }, this.grid.outer, this.zoom);
     this.root.append(this.tools.element, this.trouble, make("div", { class: "ul-graph" }, this.graph.element), this.words, this.body, this.tray);
     const stop = this.memory.on((names) => this.heard(names));
     const watch = new ResizeObserver(() => {

@@ -62,7 +62,7 @@ export class Grid {
       this.space,
     );
     this.empty = make("p", { class: "ul-empty", role: "status", hidden: true });
-    this.element.append(this.empty);
+    this.outer = make("div", { class: "ul-place" }, this.empty, this.element); // a list has nothing but options in it
   }
 
   /** Other units, or the same in another order; `none` says why there are none. @param {any[]} rows @param {string} none */
