@@ -1,26 +1,27 @@
 """Takes pictures of every display, light and dark (needs the extra `test` and Chromium).
 
-    python .ci/pictures.py FOLDER      the summary, table, galleries, unit cards, charts and the report as PNG files
-    python .ci/pictures.py --readme    the picture that README.md opens with
+    python .ci/pictures.py FOLDER      summary, table, galleries, unit cards, charts, a look, the browser: PNG files
+    python .ci/pictures.py --readme    the pictures of README.md
 
-Both show the classifier that ships with the package, over generated scenes. README's picture shows the best unit of
-each of several concepts in its last convolution, as `Dissection.gallery` draws them.
+Both show the classifier that ships with the package, over generated scenes. README opens with the best unit of each of
+several concepts in its last convolution, as `Dissection.gallery` draws them; then comes the browser with a unit opened.
+The browser is that of `unitlens.report`, which runs the files that `unitlens.browse` runs in a notebook.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import unitlens as ul
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "notebooks" / "pictures" / "units.jpg"
+README = ROOT / "notebooks" / "pictures"
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 LAYERS = ["conv1_2", "conv3_2", "conv4_3", "conv5_3"]
 STYLES = ("outline", "heat", "dim", "plain")
@@ -56,6 +57,7 @@ def displays(dissection: ul.Dissection) -> Iterator[tuple[str, str]]:
     yield "gallery-concept", dissection.gallery(next(iter(dissection.concepts())), units=4).markup
     yield "unit", dissection.unit(unit).markup
     yield "unit-weak", dissection.unit(weak).markup
+    yield "look", ul.look(ul.load_model("scenenet"), ul.render_scene(5).picture, dissection)._repr_html_()
 
 
 def charts(dissection: ul.Dissection) -> Iterator[tuple[str, str]]:
@@ -65,13 +67,56 @@ def charts(dissection: ul.Dissection) -> Iterator[tuple[str, str]]:
         yield f"chart-{kind}", figure.to_html(full_html=False, include_plotlyjs=True)
 
 
+def open_best(page: Page) -> None:
+    page.get_by_role("listbox", name="Units").press("Enter")
+
+
+def pin_two(page: Page) -> None:
+    for key in ("Space", "ArrowRight", "Space"):
+        page.get_by_role("listbox", name="Units").press(key)
+
+
+def compare_layers(page: Page) -> None:
+    page.get_by_label("Compare with").select_option(index=1)
+
+
+def search(page: Page) -> None:
+    page.get_by_label("Find a concept or unit").fill("tree")
+
+
+#: What is done in the browser before its picture is taken.
+ACTS: dict[str, Callable[[Page], None]] = {
+    "browser": lambda page: None,
+    "browser-opened": open_best,
+    "browser-pinned": pin_two,
+    "browser-compared": compare_layers,
+    "browser-searched": search,
+    "browser-heat": lambda page: page.get_by_label("Masks").select_option("heat"),
+    "browser-nothing": lambda page: page.get_by_label("Find a concept or unit").fill("unicorn"),
+}
+
+
 def shoot(browser: Browser, address: str, place: Path, mode: str, width: int, **options: Any) -> None:
     """One picture at twice the density."""
     size = {"width": width, "height": 200 if options.get("full_page", True) else 900}
     page = browser.new_page(viewport=size, device_scale_factor=2, color_scheme=mode)
     page.goto(address)
-    page.wait_for_timeout(300)  # pictures are decoded, scripts have run
+    page.wait_for_timeout(600)  # pictures are decoded, scripts have run
     page.screenshot(path=str(place), **{"full_page": True, **options})
+    page.close()
+    print(f"{place}: {place.stat().st_size / 1024:.0f} KB", flush=True)
+
+
+def shoot_browser(browser: Browser, report: str, place: Path, mode: str, act: str, width: int, **options: Any) -> None:
+    """One picture of the unit browser in a report, at twice the density, after an act."""
+    page = browser.new_page(
+        viewport={"width": width, "height": 1000}, device_scale_factor=2, color_scheme=mode, reduced_motion="reduce"
+    )
+    page.goto(report)
+    page.locator(".ul-option").first.wait_for()
+    ACTS[act](page)
+    page.wait_for_timeout(900)  # bars are in order again, pictures are drawn
+    page.locator(".ul-browser").screenshot(path=str(place), **options)
     page.close()
     print(f"{place}: {place.stat().st_size / 1024:.0f} KB", flush=True)
 
@@ -90,19 +135,24 @@ def take_all(browser: Browser, dissection: ul.Dissection, target: Path, scratch:
         for name, body in [*displays(dissection), *charts(dissection)]:
             shoot(browser, written(scratch, name, body, mode), target / f"{name}-{mode}.png", mode, 1140)
         shoot(browser, report, target / f"report-{mode}.png", mode, 1300, full_page=False)
+        for act in ACTS:
+            shoot_browser(browser, report, target / f"{act}-{mode}.png", mode, act, 1300)
+        shoot_browser(browser, report, target / f"browser-narrow-{mode}.png", mode, "browser", 420)
 
 
 def take_readme(browser: Browser, dissection: ul.Dissection, scratch: str) -> None:
+    README.mkdir(exist_ok=True)
     gallery = dissection.gallery(best_units(dissection, 6), images=6)
-    README.parent.mkdir(exist_ok=True)
     page = written(scratch, "readme", gallery.markup, "light", 860)
-    shoot(browser, page, README, "light", 900, type="jpeg", quality=88)
+    shoot(browser, page, README / "units.jpg", "light", 900, type="jpeg", quality=88)
+    report = ul.report(dissection, Path(scratch) / "report.html").as_uri()
+    shoot_browser(browser, report, README / "browser.jpg", "light", "browser-opened", 1240, type="jpeg", quality=80)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Takes pictures of every display.")
     parser.add_argument("folder", nargs="?", type=Path, help="where the pictures go")
-    parser.add_argument("--readme", action="store_true", help="also takes the picture of README.md")
+    parser.add_argument("--readme", action="store_true", help="also takes the pictures of README.md")
     parser.add_argument("--images", type=int, default=1000, help="scenes that are dissected")
     options = parser.parse_args()
     if not options.folder and not options.readme:
