@@ -215,7 +215,8 @@ case(
 def test_why_no_unit_answers_names_the_limits_and_what_they_hide(answers: dict[str, Any]) -> None:
     assert answers["why none"] == [
         "No unit matches.",
-        'No unit matches "tree (object)" in the category part.',
+        'No unit matches "tree (object)" in the category part. '
+        "Units are found by number, label and the concepts they come nearest.",
         "No unit reaches an IoU of 0.3. To see the 1,234 that do not, lower the least IoU.",
         'No unit for "door" beats chance. To see the one that does not, let in units that do not beat chance.',
         "No unit for the category part reaches an IoU of 0.3 and beats chance. "

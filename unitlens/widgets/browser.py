@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,10 +79,12 @@ class Browser(LiveView):
 
     @traitlets.validate("quantile")
     def _known_quantile(self, proposal: Any) -> float:
-        value, levels = float(proposal["value"]), self.atlas.levels[0]
+        """The nearest level that the page knows, so that what is read back is what is shown."""
+        places = [self.atlas.places[key] for key in ([self.layer] if self.layer in self.layers else self.layers)]
+        value, levels = float(proposal["value"]), max((self.atlas.levels[of] for of, _ in places), key=len)
         if not levels[0] <= value <= levels[-1]:
             raise OptionError(f"quantile: this result is known from {levels[0]:g} to {levels[-1]:g}, got {value:g}")
-        return value
+        return float(min(levels, key=lambda level: abs(math.log((1 - level) / (1 - value)))))
 
     @traitlets.validate("category")
     def _known_category(self, proposal: Any) -> str:

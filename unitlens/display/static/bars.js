@@ -2,7 +2,7 @@
 /** Bars: units per concept as buttons, and the curves of one unit. */
 
 import { draw, focused, inPlace, make, roving } from "./dom.js";
-import { levelWords, plural, share } from "./units.js";
+import { NONE, levelWords, plural, share } from "./units.js";
 
 /** The palette's name for a category; the stylesheet has a class for each. @param {string} category */
 export function categoryClass(category) {
@@ -103,7 +103,7 @@ const [WIDE, TALL, LEFT, BELOW] = [300, 120, 34, 20];
 export function iouCurves(layer, detail, level) {
   const { levels } = layer.world;
   if (levels.length < 2) return null;
-  const kept = detail.near.map((concept, k) => ({ concept, k })).filter(({ concept }) => concept !== 65535).slice(0, 3);
+  const kept = detail.near.map((concept, k) => ({ concept, k })).filter(({ concept }) => concept !== NONE).slice(0, 3);
   const value = (name, q, k) => share(detail[name][q][k]);
   const top = Math.max(0.1, ...kept.flatMap(({ k }) => levels.map((_, q) => Math.max(value("nearIou", q, k), value("most", q, k) || 0))));
   const logs = levels.map((q) => Math.log(1 - q));

@@ -6,7 +6,7 @@
  *   min_iou: number, beats_chance: boolean, compare: string, selected: [string, number][], opened: [string, number] | []}} State
  * @typedef {{get: (name: string) => any, set: (patch: Partial<State>) => void, on: (act: (names: string[]) => void) => () => void}} Memory
  * @typedef {{embedded?: boolean, layer: (key: string) => Promise<any>, units: (key: string, units: number[], images: number) => Promise<any[]>,
- *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>}} Source
+ *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>, slow?: (act: (waiting: boolean) => void) => void}} Source
  */
 
 import { BarGraph } from "./bars.js";
@@ -16,11 +16,13 @@ import { Grid } from "./grid.js";
 import { pins } from "./pins.js";
 import { Pictures, Strip } from "./tiles.js";
 import { toolbar } from "./toolbar.js";
-import { NUMBER, compared, levelAt, plural, rowsOf, tally, whyNone } from "./units.js";
+import { trouble } from "./trouble.js";
+import { NUMBER, contrast, levelAt, plural, rowAt, rowsOf, tally, whyNone } from "./units.js";
 import { zoomed } from "./zoom.js";
 
 const CARD_IMAGES = 4;
 const ZOOM_IMAGES = 12;
+const BUSY = "Python is busy: what is missing here comes when it answers. (If the kernel is gone, run the cell again.)";
 
 /** Shows a browser in an element. Returns what takes it away.
  * @param {HTMLElement} root @param {any} about display/atlas.py's @param {Memory} memory @param {Source} source */
@@ -46,7 +48,7 @@ class Browser {
       },
       this.id,
     );
-    this.trouble = make("div", { class: "ul-trouble", role: "alert", hidden: true });
+    this.trouble = trouble(() => this.grid.element.focus({ preventScroll: true }));
     this.graph = new BarGraph((full) => memory.set({ query: full ? `"${full}"` : "" }));
     this.words = make("p", { class: "ul-muted ul-status", role: "status" });
     this.zoom = make("section", { class: "ul-zoom", "aria-label": "One unit", tabindex: -1, hidden: true });
@@ -57,7 +59,7 @@ class Browser {
   start() {
     this.root.classList.add("unitlens", "ul-browser");
     this.body = make("div", { class: "ul-body", role: "tabpanel", id: `${this.id}-panel`, "aria-label": "Units of the layer" }, this.grid.outer, this.zoom);
-    this.root.append(this.tools.element, this.trouble, make("div", { class: "ul-graph" }, this.graph.element), this.words, this.body, this.tray);
+    this.root.append(this.tools.element, this.trouble.element, make("div", { class: "ul-graph" }, this.graph.element), this.words, this.body, this.tray);
     const stop = this.memory.on((names) => this.heard(names));
     const watch = new ResizeObserver(() => {
       this.grid.show();
@@ -67,14 +69,16 @@ class Browser {
     });
     watch.observe(this.grid.element);
     this.root.addEventListener("keydown", this.key);
-    const printing = matchMedia("print");
-    const print = () => this.print(printing.matches);
-    printing.addEventListener("change", print);
+    const drop = this.holdStill();
+    const paper = this.source.embedded ? { beforeprint: () => this.grid.print(true), afterprint: () => this.grid.print(false) } : {};
+    for (const [event, act] of Object.entries(paper)) window.addEventListener(event, act);
+    this.source.slow?.((waiting) => (waiting ? this.trouble.say(BUSY) : this.trouble.unsay(BUSY)));
     this.load();
     return () => {
       stop();
+      drop();
       watch.disconnect();
-      printing.removeEventListener("change", print);
+      for (const [event, act] of Object.entries(paper)) window.removeEventListener(event, act);
       this.root.removeEventListener("keydown", this.key);
       this.later.cancel();
       clearTimeout(this.waiting);
@@ -82,9 +86,24 @@ class Browser {
     };
   }
 
+  /** What is pressed stays where it is until it is let go: an answer that comes meanwhile must not take it away. */
+  holdStill() {
+    const down = (/** @type {PointerEvent} */ event) => {
+      this.pressed = Boolean(/** @type {Element} */ (event.target).closest?.(".ul-zoom,.ul-tray"));
+    };
+    const up = () => setTimeout(() => { // after the click that follows
+      this.pressed = false;
+      if (this.stale.size) this.later();
+    });
+    this.root.addEventListener("pointerdown", down);
+    for (const event of ["pointerup", "pointercancel"]) window.addEventListener(event, up);
+    return () => ["pointerup", "pointercancel"].forEach((event) => window.removeEventListener(event, up));
+  }
+
   /** A notebook deletes a cell on "d d" and leaves it on the arrow keys: plain keys stay here. */
   key = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Escape" && this.memory.get("opened").length) this.close();
+    const clears = /** @type {Element} */ (event.target).matches("input,select"); // Escape is the field's own there
+    if (event.key === "Escape" && !clears && this.memory.get("opened").length) this.close();
     if (!event.ctrlKey && !event.altKey && !event.metaKey) event.stopPropagation();
   };
 
@@ -93,6 +112,7 @@ class Browser {
     const rows = ["layer", "query", "category", "order", "min_iou", "beats_chance", "quantile", "compare"];
     this.sliding = names.every((name) => name === "quantile"); // more of the same is coming
     if (names.some((name) => rows.includes(name))) this.stale.add("rows").add("zoom").add("pins");
+    if (!this.sliding && names.some((name) => rows.includes(name) && name !== "compare")) this.afresh = true;
     if (names.includes("masks") || names.includes("selected")) this.stale.add("paint").add("zoom").add("pins");
     if (names.includes("opened")) this.stale.add("zoom");
     this.stale.add("tools");
@@ -103,7 +123,10 @@ class Browser {
   /** Layers that have to be there, then the others while nobody waits. */
   async load() {
     for (const key of this.neededKeys()) await this.fetchLayer(key);
-    for (const entry of this.entries) await this.fetchLayer(entry.key);
+    for (const entry of this.entries) {
+      while (this.asked && !this.layers.has(entry.key)) await new Promise((done) => setTimeout(done, 200));
+      await this.fetchLayer(entry.key);
+    }
   }
 
   /** The keys of the layers on view and of all units on view. */
@@ -130,7 +153,7 @@ class Browser {
       this.later();
     } catch (error) {
       this.layers.delete(key);
-      this.complain(error);
+      this.trouble.complain(error);
     }
   }
 
@@ -145,7 +168,8 @@ class Browser {
 
   update() {
     const stale = this.stale;
-    this.stale = new Set();
+    this.stale = new Set(this.pressed ? ["zoom", "pins"].filter((part) => stale.has(part)) : []);
+    for (const part of this.stale) stale.delete(part);
     if (stale.has("rows")) this.updateRows();
     else if (stale.has("paint")) {
       this.grid.state = { ...this.grid.state, style: this.memory.get("masks") };
@@ -164,6 +188,8 @@ class Browser {
     const rows = rowsOf(layers, quantile, this.wish());
     const whole = this.memory.get("query") ? rowsOf(layers, quantile, this.wish({ query: "" })) : rows;
     this.grid.many = layers.length > 1;
+    if (this.afresh) this.grid.top();
+    this.afresh = false;
     const best = rows.reduce((most, row) => Math.max(most, row.iou), 0);
     const full = Math.min(1, Math.max(0.2, Math.ceil(best * 10 - 1e-9) / 10));
     this.grid.state = { quantile, style: this.memory.get("masks"), full, minIou: this.memory.get("min_iou") };
@@ -180,7 +206,7 @@ class Browser {
   }
 
   status(rows, total) {
-    const concepts = new Set(rows.map((row) => `${row.layer.of}:${row.concept}`)).size;
+    const concepts = tally(rows, []).length;
     const beaten = rows.filter((row) => row.beats === 0).length;
     const chance = beaten ? `, ${beaten} ${beaten === 1 ? "does" : "do"} not beat chance (faded)` : "";
     return rows.length ? `${NUMBER.format(rows.length)} of ${plural(total, "unit")}, ${plural(concepts, "concept")}${chance}.${this.contrast || ""}` : "";
@@ -192,12 +218,7 @@ class Browser {
     const key = this.memory.get("compare");
     const [other] = key && !this.shownKeys().includes(key) ? this.ready([key]) : [];
     const second = other ? tally(rowsOf([other], quantile, this.wish({ query: "" })), categories) : null;
-    this.contrast = "";
-    if (second) {
-      const found = compared(bars, second);
-      const list = (names) => (names.length ? `${names.length} (${names.slice(0, 6).map((full) => full.slice(0, full.lastIndexOf(" ("))).join(", ")}${names.length > 6 ? ", ..." : ""})` : "none");
-      this.contrast = ` Concepts in both: ${found.both.length}; only here: ${list(found.first)}; only in ${key}: ${list(found.second)}.`;
-    }
+    this.contrast = second ? contrast(bars, second, key) : "";
     const all = second ? [...bars, ...second.filter((bar) => !bars.some((one) => one.full === bar.full)).map((bar) => ({ ...bar, units: 0 }))] : bars;
     all.sort((a, b) => categories.indexOf(a.category) - categories.indexOf(b.category));
     const chosen = (/^\s*"(.+)"\s*$/.exec(this.memory.get("query")) || ["", ""])[1].toLowerCase();
@@ -211,11 +232,14 @@ class Browser {
 
   /** Fetches what the cards in sight lack. @param {any[]} rows */
   async want(rows, images = CARD_IMAGES) {
+    this.asked = (this.asked || 0) + 1;
     try {
       await this.details.fetch(rows.filter((row) => !this.detail(row, images)), images, () => this.refresh(images));
       await this.fetchPictures(rows, images);
     } catch (error) {
-      this.complain(error);
+      this.trouble.complain(error);
+    } finally {
+      this.asked -= 1;
     }
   }
 
@@ -258,9 +282,7 @@ class Browser {
   /** A unit as a row, whatever the search. */
   rowFor([key, unit]) {
     const layer = this.layers.get(key);
-    if (!layer || unit < 0 || unit >= layer.units) return null;
-    const wish = { query: String(unit), category: "", minIou: 0, chance: false, order: "unit" };
-    return rowsOf([layer], this.memory.get("quantile"), wish)[0] || null;
+    return layer && unit >= 0 && unit < layer.units ? rowAt(layer, this.memory.get("quantile"), unit) : null;
   }
 
   updateZoom() {
@@ -271,19 +293,16 @@ class Browser {
     this.moveFocus(Boolean(row));
     if (!row) return this.zoom.replaceChildren();
     const detail = this.detail(row, ZOOM_IMAGES);
-    if (!detail) {
-      this.want([row], ZOOM_IMAGES);
-      return undefined;
-    }
+    if (!detail) this.want([row], ZOOM_IMAGES);
     const scrolled = this.zoom.scrollTop;
     const room = Math.max(60, Math.min(132, (this.zoom.clientWidth - 56) / 4));
     const tall = Math.floor(row.layer.world.picture[1] ? (room * row.layer.world.picture[0]) / row.layer.world.picture[1] : room);
     refill(this.zoom, zoomed(row, detail, {
       pictures: this.pictures, quantile: this.memory.get("quantile"), style: this.memory.get("masks"), pinned: this.pinned(row),
-      pin: () => this.pin(row), close: () => this.close(), step: (by) => this.step(row, by), tall,
+      pin: () => this.pin(row), close: () => this.close(), step: (by) => this.step(by), tall,
     }).filter(Boolean));
     this.zoom.scrollTop = scrolled;
-    this.fetchPictures([row], ZOOM_IMAGES).catch((error) => this.complain(error));
+    if (detail) this.fetchPictures([row], ZOOM_IMAGES).catch((error) => this.trouble.complain(error));
     return undefined;
   }
 
@@ -294,8 +313,10 @@ class Browser {
     this.moves = false;
   }
 
-  step(row, by) {
-    const at = this.grid.rows.findIndex((one) => one.layer === row.layer && one.unit === row.unit);
+  /** The next unit from the one that is open, or the one before. @param {number} by */
+  step(by) {
+    const [key, unit] = this.memory.get("opened");
+    const at = this.grid.rows.findIndex((one) => one.layer.key === key && one.unit === unit);
     const next = this.grid.rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), this.grid.rows.length - 1)];
     if (!next) return;
     this.grid.go(this.grid.rows.indexOf(next));
@@ -321,24 +342,5 @@ class Browser {
   ahead() {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => this.want(this.grid.rows), 400);
-  }
-
-  /** All cards at once, for paper. @param {boolean} on */
-  print(on) {
-    this.grid.whole = on;
-    this.grid.show();
-  }
-
-  /** Shows an error where it happened. @param {any} error */
-  complain(error) {
-    const words = `${error.message} ${error.trace}`;
-    if (this.said === words && !this.trouble.hidden) return; // who reads it is not disturbed
-    this.said = words;
-    this.trouble.hidden = false;
-    this.trouble.replaceChildren(
-      make("strong", {}, String(error.message || error)),
-      error.trace ? make("details", {}, make("summary", {}, "Traceback"), make("pre", {}, error.trace)) : "",
-      make("button", { type: "button", class: "ul-button", onclick: () => { this.trouble.hidden = true; } }, "Dismiss"),
-    );
   }
 }

@@ -4,10 +4,12 @@
 import { inPlace, make } from "./dom.js";
 import { categoryClass } from "./bars.js";
 import { Strip, stripWidth } from "./tiles.js";
-import { levelAt, rowWords, shortName } from "./units.js";
+import { NONE, levelAt, rowWords, shortName } from "./units.js";
 
 const [IMAGES, LEAST, MOST, APART, HEAD] = [4, 76, 150, 16, 30]; // images of a card; the rest in CSS pixels
 const BEYOND = 1; // rows above and below what is in sight
+const REST = 60; // ms without scrolling until what is in sight is asked for
+const PRINTED = 400; // cards on paper at most
 
 /** How cards lie: columns, the width of each, the height of its images and of a row. The images fill the card.
  * @param {number} width @param {number[]} picture */
@@ -41,6 +43,15 @@ function renewed(card) {
   return card && Object.assign(card, { whole: false, painted: "" });
 }
 
+/** What a card can show: pictures of one size and form. @param {any} row @param {number} tile */
+const kindOf = (row, tile) => `${tile}:${row.layer.world.picture}`;
+
+/** The form [H, W] of the widest pictures among rows. @param {any[]} rows */
+function widest(rows) {
+  const forms = [...new Set(rows.map((row) => row.layer.world))].map((world) => world.picture);
+  return forms.reduce((most, form) => (form[1] * most[0] > most[1] * form[0] ? form : most), forms[0] || [1, 1]);
+}
+
 export class Grid {
   /** @param {{open: (row: any) => void, pin: (row: any) => void, pinned: (row: any) => boolean, wanted: (rows: any[]) => void,
    *   detail: (row: any) => any, pictures: import("./tiles.js").Pictures}} host @param {string} id */
@@ -50,65 +61,107 @@ export class Grid {
     this.rows = [];
     /** @type {Map<string, any>} */
     this.cards = new Map();
-    this.at = 0;
+    [this.at, this.picture] = [0, [1, 1]];
     this.state = { quantile: 0.99, style: "outline", full: 0.3, minIou: 0.04 };
     this.space = make("div", { class: "ul-space", role: "presentation" });
     this.element = make(
       "div",
       {
         class: "ul-grid", role: "listbox", tabindex: 0, "aria-label": "Units", "aria-multiselectable": "true",
-        onscroll: () => this.show(), onkeydown: (event) => this.key(event), onclick: (event) => this.click(event),
+        onscroll: () => this.scrolled(), onkeydown: (event) => this.key(event), onclick: (event) => this.click(event),
+        onfocus: () => this.focused(),
       },
       this.space,
     );
     this.empty = make("p", { class: "ul-empty", role: "status", hidden: true });
-    this.outer = make("div", { class: "ul-place" }, this.empty, this.element); // a list has nothing but options in it
+    this.cut = make("p", { class: "ul-cut ul-muted", hidden: true });
+    this.outer = make("div", { class: "ul-place" }, this.empty, this.element, this.cut); // a list has nothing but options in it
   }
 
   /** Other units, or the same in another order; `none` says why there are none. @param {any[]} rows @param {string} none */
   fill(rows, none) {
     const active = this.rows[this.at];
     this.rows = rows;
+    this.picture = widest(rows);
     this.at = Math.max(0, active ? rows.findIndex((row) => row.layer === active.layer && row.unit === active.unit) : 0);
     this.empty.hidden = rows.length > 0;
     this.empty.textContent = rows.length ? "" : none;
     this.show();
   }
 
-  /** Puts the cards in sight in their places. */
-  show() {
-    const picture = this.rows.length ? this.rows[0].layer.world.picture : [1, 1];
+  /** The next rows begin at the first one. */
+  top() {
+    [this.at, this.rows] = [0, []];
+    this.element.scrollTop = 0;
+  }
+
+  /** All cards at once, for paper, which does not wait; the first few hundred. @param {boolean} on */
+  print(on) {
+    for (const card of this.cards.values()) card.element.remove();
+    this.cards.clear();
+    this.whole = on;
+    this.cut.hidden = !on || this.rows.length <= PRINTED;
+    this.cut.textContent = `The first ${PRINTED} of ${this.rows.length} units.`;
+    this.show();
+  }
+
+  /** Cards move at once; what they show is asked for when the scrolling rests. */
+  scrolled() {
+    clearTimeout(this.resting);
+    this.show(false);
+    this.resting = setTimeout(() => this.host.wanted(this.sighted()), REST);
+  }
+
+  /** Who comes by Tab finds the active unit in sight. */
+  focused() {
+    if (this.lay && !this.cards.has(this.nameAt(this.at))) this.go(this.at);
+  }
+
+  /** @param {number} i */
+  nameAt(i) {
+    return this.rows[i] ? `${this.rows[i].layer.key}:${this.rows[i].unit}` : "";
+  }
+
+  sighted() {
+    return [...this.cards.values()].map((card) => card.row);
+  }
+
+  /** Puts the cards in sight in their places. @param {boolean} wants whether what they lack is asked for now */
+  show(wants = true) {
     const width = this.element.clientWidth - 24;
-    if (width <= 0) return;
-    const lay = layout(width, picture);
+    if (width <= 0 && !this.whole) return;
+    const lay = this.whole && this.lay ? this.lay : layout(Math.max(width, 1), this.picture);
     this.lay = lay;
     this.space.style.height = `${Math.ceil(this.rows.length / lay.columns) * lay.row}px`;
-    const sight = this.whole ? { first: 0, last: this.rows.length } : inSight(this.element.scrollTop, this.element.clientHeight, lay, this.rows.length);
+    const sight = this.whole ? { first: 0, last: Math.min(PRINTED, this.rows.length) } : inSight(this.element.scrollTop, this.element.clientHeight, lay, this.rows.length);
     const places = new Map();
-    for (let i = sight.first; i < sight.last; i += 1) places.set(`${this.rows[i].layer.key}:${this.rows[i].unit}`, i);
+    for (let i = sight.first; i < sight.last; i += 1) places.set(this.nameAt(i), i);
     const spare = this.leaving(places, lay.tile);
     let before = null;
     for (const [key, i] of places) {
       const row = this.rows[i];
-      const card = this.cards.get(key) || renewed(spare.pop()) || this.card(row, lay.tile);
+      const kind = kindOf(row, lay.tile);
+      const card = this.cards.get(key) || renewed(spare.get(kind)?.pop()) || this.card(row, lay.tile);
       this.cards.set(key, card);
       before = inPlace(this.space, card.element, before); // paper and screen readers follow the elements' order
       this.place(card, row, i, lay);
     }
-    for (const card of spare) card.element.remove();
+    for (const card of [...spare.values()].flat()) card.element.remove();
     this.mark();
     this.paint();
-    this.host.wanted(this.rows.slice(sight.first, sight.last));
+    if (wants) this.host.wanted(this.sighted());
   }
 
-  /** Takes out the cards that are not shown any more. Returns those whose canvases can show another unit.
-   * @param {Map<string, number>} places @param {number} tile */
+  /** Takes out the cards that are not shown any more. Returns those whose canvases can show another unit, by the kind of
+   * pictures that fit on them. @param {Map<string, number>} places @param {number} tile */
   leaving(places, tile) {
-    const spare = [];
+    /** @type {Map<string, any[]>} */
+    const spare = new Map();
     for (const [key, card] of this.cards) {
-      if (places.has(key) && card.tile === tile) continue;
+      const fits = card.kind === kindOf(card.row, tile);
+      if (places.has(key) && fits) continue;
       this.cards.delete(key);
-      if (card.tile === tile) spare.push(card);
+      if (fits) spare.set(card.kind, [...(spare.get(card.kind) || []), card]);
       else card.element.remove();
     }
     return spare;
@@ -116,12 +169,12 @@ export class Grid {
 
   /** @param {any} row @param {number} tile */
   card(row, tile) {
-    const strip = new Strip(IMAGES, tile, row.layer.world.picture);
+    const strip = new Strip(IMAGES, tile, row.layer.world.picture, this.whole);
     const parts = { name: make("strong"), chip: make("span", { class: "ul-chip" }), unit: make("span", { class: "ul-muted ul-small" }), bar: make("i"), tick: make("b"), iou: make("span") };
     const meter = make("span", { class: "ul-meter" }, parts.bar, parts.tick);
     const head = make("div", { class: "ul-head" }, parts.name, parts.chip, parts.unit, make("span", { class: "ul-score" }, meter, parts.iou));
     const element = make("div", { class: "ul-option", role: "option" }, head, strip.element);
-    return { element, strip, parts, meter, tile, painted: "" };
+    return { element, strip, parts, meter, kind: kindOf(row, tile), painted: "" };
   }
 
   /** @param {any} card @param {any} row @param {number} i @param {any} lay */
@@ -134,12 +187,12 @@ export class Grid {
     element.setAttribute("aria-label", rowWords(row));
     element.setAttribute("aria-setsize", String(this.rows.length));
     element.setAttribute("aria-posinset", String(i + 1));
-    const category = row.concept === 65535 ? "other" : row.layer.world.categories[row.concept];
+    const category = row.concept === NONE ? "other" : row.layer.world.categories[row.concept];
     parts.name.textContent = shortName(row.layer.world, row.concept);
-    parts.chip.textContent = row.concept === 65535 ? "" : category;
-    parts.chip.hidden = row.concept === 65535;
+    parts.chip.textContent = row.concept === NONE ? "" : category;
+    parts.chip.hidden = row.concept === NONE;
     parts.chip.className = `ul-chip ${categoryClass(category)}`;
-    parts.unit.textContent = `${this.many ? `${row.layer.name} · ` : ""}unit ${row.unit}`;
+    parts.unit.textContent = `${this.many ? `${row.layer.key} · ` : ""}unit ${row.unit}`;
     parts.unit.title = row.own === row.concept ? "" : `own label: ${shortName(row.layer.world, row.own)}, ${row.ownIou.toFixed(2)}`;
     card.meter.className = `ul-meter ${categoryClass(category)}`;
     parts.bar.style.setProperty("--v", `${Math.min(100, (100 * row.iou) / this.state.full)}%`);
@@ -154,6 +207,8 @@ export class Grid {
       const { row } = card;
       const detail = this.host.detail(row);
       if (!detail) continue;
+      card.element.classList.toggle("ul-bare", !detail.mapShape[0]);
+      if (!card.whole && card.strip.flat) card.painted = ""; // its masks lie on the same canvas
       if (!card.whole) card.whole = card.strip.paintPictures(this.host.pictures, row.layer, detail);
       const level = levelAt(row.layer.world.levels, this.state.quantile);
       const threshold = row.layer.arrays.threshold.data[level * row.layer.units + row.unit];
@@ -171,8 +226,7 @@ export class Grid {
       card.element.setAttribute("aria-selected", String(pinned));
       card.element.classList.toggle("ul-active", card.element.id === `${this.id}-${this.at}`);
     }
-    const active = this.rows[this.at];
-    if (active && this.cards.has(`${active.layer.key}:${active.unit}`)) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
+    if (this.cards.has(this.nameAt(this.at))) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.at}`);
     else this.element.removeAttribute("aria-activedescendant");
   }
 

@@ -8,7 +8,8 @@ import { files, fromBase64, unpack } from "./pack.js";
 const PATIENCE = 30_000; // ms
 const NAMES = ["layer", "query", "category", "order", "masks", "quantile", "min_iou", "beats_chance", "compare", "selected", "opened"];
 
-/** Asks Python; each answer carries the number of its question. Where a host loses the bytes that go with a message (as
+/** Asks Python; each answer carries the number of its question. `ask.slow(waiting)` is called when one is late, and when
+ * none is any more: a busy kernel answers in the end. Where a host loses the bytes that go with a message (as
  * Colab has done, and others), the question is put again and from then on answers come as base64 text.
  * @param {any} model */
 export function asking(model) {
@@ -16,6 +17,7 @@ export function asking(model) {
   let text = false;
   const name = Math.random().toString(36).slice(2); // views of one model hear each other's answers
   const open = new Map();
+  const late = new Set();
   const heard = (/** @type {any} */ message, /** @type {DataView[] | undefined} */ buffers) => {
     const waiting = open.get(message.id);
     if (!waiting) return;
@@ -27,6 +29,7 @@ export function asking(model) {
     }
     open.delete(message.id);
     clearTimeout(waiting.timer);
+    if (late.delete(message.id) && !late.size) ask.slow(false);
     if (message.error) waiting.fail(Object.assign(new Error(message.error), { trace: message.trace }));
     else waiting.done(unpack(message.header, bytes || new ArrayBuffer(0)));
   };
@@ -36,13 +39,14 @@ export function asking(model) {
     new Promise((done, fail) => {
       const id = `${name}-${(last += 1)}`;
       const timer = setTimeout(() => {
-        open.delete(id);
-        fail(new Error("No answer from Python. Is the kernel busy or gone? Run the cell again. (A page that needs no kernel: unitlens.report.)"));
+        late.add(id);
+        ask.slow(true);
       }, PATIENCE);
       const whole = { ...question, id, text };
       open.set(id, { done, fail, timer, question: whole });
       model.send(whole);
     });
+  ask.slow = (/** @type {boolean} */ _waiting) => {};
   ask.stop = () => {
     model.off("msg:custom", heard);
     for (const { timer } of open.values()) clearTimeout(timer);
@@ -70,6 +74,7 @@ function render({ model, el }) {
     layer: (key) => ask({ kind: "layer", key }),
     units: async (key, units, images) => unitsOf(await ask({ kind: "units", key, units, images })),
     pictures: async (of, ids) => files(await ask({ kind: "pictures", of, ids })),
+    slow: (act) => { ask.slow = act; },
   };
   const resize = () => el.style.setProperty("--ul-height", `${model.get("height")}px`);
   changes.push(["change:height", resize]);

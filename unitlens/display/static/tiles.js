@@ -85,17 +85,18 @@ function fieldOf(layer, detail, image) {
   return field;
 }
 
-/** Two canvases on top of each other: the pictures, and the places where the unit fires. Drawn at the screen's density. */
+/** Two canvases on top of each other: the pictures, and the places where the unit fires. Drawn at the screen's density.
+ * On paper (`flat`) one canvas at the density of the page: there may be thousands, and cleared ones print white. */
 export class Strip {
-  /** @param {number} count @param {number} tall @param {number[]} picture */
-  constructor(count, tall, picture) {
-    [this.count, this.tall, this.wide] = [count, tall, tileWidth(tall, picture)];
-    this.density = Math.min(3, Math.max(1, globalThis.devicePixelRatio || 1));
+  /** @param {number} count @param {number} tall @param {number[]} picture @param {boolean} flat */
+  constructor(count, tall, picture, flat = false) {
+    [this.count, this.tall, this.wide, this.flat] = [count, tall, tileWidth(tall, picture), flat];
+    this.density = flat ? 1 : Math.min(3, Math.max(1, globalThis.devicePixelRatio || 1));
     const width = stripWidth(count, tall, picture);
     const size = { width: Math.round(width * this.density), height: Math.round(tall * this.density) };
     this.base = make("canvas", { ...size, "aria-hidden": "true" });
-    this.over = make("canvas", { ...size, "aria-hidden": "true" });
-    this.element = make("div", { class: "ul-film", style: `width:${width}px;height:${tall}px;aspect-ratio:${width}/${tall}` }, this.base, this.over);
+    this.over = flat ? this.base : make("canvas", { ...size, "aria-hidden": "true" });
+    this.element = make("div", { class: "ul-film", style: `width:${width}px;height:${tall}px;aspect-ratio:${width}/${tall}` }, this.base, flat ? null : this.over);
   }
 
   /** Takes everything off. */
@@ -112,7 +113,7 @@ export class Strip {
   paintPictures(pictures, layer, detail, first = 0) {
     const pen = this.base.getContext("2d");
     pen.setTransform(this.density, 0, 0, this.density, 0, 0);
-    pen.clearRect(0, 0, this.base.width, this.base.height);
+    if (!this.flat) pen.clearRect(0, 0, this.base.width, this.base.height);
     pen.imageSmoothingQuality = "high";
     let whole = true;
     for (let i = 0; i < this.count; i += 1) {
@@ -134,7 +135,7 @@ export class Strip {
   paintMasks(layer, detail, threshold, style, first = 0) {
     const pen = this.over.getContext("2d");
     pen.setTransform(this.density, 0, 0, this.density, 0, 0);
-    pen.clearRect(0, 0, this.over.width, this.over.height);
+    if (!this.flat) pen.clearRect(0, 0, this.over.width, this.over.height);
     if (style === "plain") return;
     for (let i = 0; i < this.count && first + i < detail.mapShape[0]; i += 1) {
       if ((detail.top[first + i] ?? -1) < 0) continue;

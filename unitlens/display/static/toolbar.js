@@ -3,7 +3,7 @@
 
 import { focused, make, roving } from "./dom.js";
 import { STYLES } from "./tiles.js";
-import { levelAt, levelWords, rowsOf } from "./units.js";
+import { NONE, NUMBER, levelAt, levelWords, plural, rowsOf } from "./units.js";
 
 const ORDER_WORDS = { iou: "highest IoU first", concept: "by concept", unit: "by unit number" };
 
@@ -63,21 +63,29 @@ function choice(words, options, chosen) {
 
 /** @param {any} about @param {import("./browser.js").Memory} memory */
 function quantileSlider(about, memory) {
-  const { levels } = about.dissections[0];
+  /** The levels at which the layer on view can be read; of several layers, those of the one that has most. */
+  const known = () => {
+    const on = about.layers.filter((entry) => !memory.get("layer") || entry.key === memory.get("layer"));
+    const lists = on.map((entry) => about.dissections[entry.of].levels);
+    return lists.reduce((most, list) => (list.length > most.length ? list : most));
+  };
+  let levels = known();
   const output = make("span", { class: "ul-level", "aria-hidden": "true" }); // the slider says the same
   const input = make("input", {
     type: "range", class: "ul-slider", min: 0, max: levels.length - 1, step: 1, "aria-label": "How much of the pixels a unit fires on",
     oninput: () => memory.set({ quantile: levels[Number(input.value)] }),
   });
   const update = () => {
+    levels = known();
+    input.max = String(levels.length - 1);
+    input.disabled = levels.length < 2;
     const at = levelAt(levels, memory.get("quantile"));
     if (Number(input.value) !== at) input.value = String(at);
     const words = `${levelWords(levels[at])} (quantile ${levels[at]})`;
     input.setAttribute("aria-valuetext", words);
     output.textContent = levelWords(levels[at]);
-    output.title = words;
+    output.title = levels.length < 2 ? `${words}; this layer is known at no other` : words;
   };
-  input.disabled = levels.length < 2;
   return { element: make("label", { class: "ul-field ul-quantile" }, "fires on ", input, output), update };
 }
 
@@ -91,7 +99,7 @@ function tabList(id, entries, memory) {
   roving(element, "[role=tab]");
   /** @param {Map<string, any>} layers */
   function update(layers) {
-    const wish = { query: "", category: "", minIou: memory.get("min_iou"), chance: memory.get("beats_chance"), order: "none" };
+    const wish = { query: "", category: "", minIou: memory.get("min_iou"), chance: memory.get("beats_chance"), order: "unit" };
     tabs.forEach((tab, i) => {
       const chosen = keys[i] === memory.get("layer");
       tab.setAttribute("aria-selected", String(chosen));
@@ -101,9 +109,9 @@ function tabList(id, entries, memory) {
       else delete tab.dataset.seen;
       const layer = layers.get(keys[i]);
       if (layer) {
-        const count = rowsOf([layer], memory.get("quantile"), wish).length;
-        tab.lastElementChild.textContent = String(count);
-        tab.title = `${count} of ${layer.units} units of ${keys[i]} match a concept`;
+        const count = rowsOf([layer], memory.get("quantile"), wish).filter((row) => row.own !== NONE).length;
+        tab.lastElementChild.textContent = NUMBER.format(count);
+        tab.title = `${NUMBER.format(count)} of ${plural(layer.units, "unit")} of ${keys[i]} match a concept`;
       }
     });
   }

@@ -84,8 +84,7 @@ function rowOf(layer, level, unit, asked, named) {
   const at = level * layer.units + unit;
   const [own, ownIou] = [label.data[at], share(iou.data[at])];
   const row = { layer, unit, concept: own, iou: ownIou, own, ownIou, beats: quarter(beats, level, unit) };
-  if (own === NONE ? !named : asked[own]) return row;
-  if (!named) return null;
+  if (!named || (own !== NONE && asked[own])) return row;
   const count = near.shape[1];
   for (let k = 0, best = -1; k < count; k += 1) {
     const concept = near.data[unit * count + k];
@@ -94,6 +93,9 @@ function rowOf(layer, level, unit, asked, named) {
   }
   return row.concept === own ? null : row;
 }
+
+/** One unit at a quantile, whatever the search. @param {Layer} layer @param {number} quantile @param {number} unit */
+export const rowAt = (layer, quantile, unit) => rowOf(layer, levelAt(layer.world.levels, quantile), unit, new Uint8Array(0), false);
 
 /** The units that answer a wish, in its order: "iou" falls, "unit" rises, "concept" by name.
  * @param {Layer[]} layers @param {number} quantile @param {Wish} wish @returns {Row[]} */
@@ -128,7 +130,7 @@ const name = (row) => shortName(row.layer.world, row.concept);
 export function whyNone({ query, category, minIou, chance }, weak) {
   const text = query.replaceAll('"', "").trim();
   const asked = [text && `"${text}"`, category && `the category ${category}`].filter(Boolean).join(" in ");
-  if (!weak) return asked ? `No unit matches ${asked}.` : "No unit matches.";
+  if (!weak) return asked ? `No unit matches ${asked}. Units are found by number, label and the concepts they come nearest.` : "No unit matches.";
   const limits = [minIou > 0 && `reaches an IoU of ${minIou}`, chance && "beats chance"].filter(Boolean).join(" and ");
   const help = [minIou > 0 && "lower the least IoU", chance && "let in units that do not beat chance"].filter(Boolean).join(" or ");
   return `No unit${asked && ` for ${asked}`} ${limits}. To see ${weak === 1 ? "the one" : `the ${NUMBER.format(weak)}`} that ${weak === 1 ? "does" : "do"} not, ${help}.`;
@@ -160,4 +162,13 @@ export function compared(first, second) {
     first: [...mine].filter((full) => !theirs.has(full)),
     second: [...theirs].filter((full) => !mine.has(full)),
   };
+}
+
+/** How many concepts two tallies share, and what only one has, in words.
+ * @param {{full: string}[]} first @param {{full: string}[]} second @param {string} key the second layer's */
+export function contrast(first, second, key) {
+  const found = compared(first, second);
+  const short = (/** @type {string} */ full) => full.slice(0, full.lastIndexOf(" ("));
+  const list = (/** @type {string[]} */ names) => (names.length ? `${names.length} (${names.slice(0, 6).map(short).join(", ")}${names.length > 6 ? ", ..." : ""})` : "none");
+  return ` Concepts in both: ${found.both.length}; only here: ${list(found.first)}; only in ${key}: ${list(found.second)}.`;
 }

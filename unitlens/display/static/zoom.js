@@ -14,7 +14,7 @@ export function sentence(row, detail, level) {
   const k = detail.near.indexOf(row.own);
   const name = shortName(row.layer.world, row.own);
   const percent = (/** @type {number} */ value) => `${Math.round(100 * value)} %`;
-  const parts = k < 0 ? "" :
+  const parts = k < 0 || Number.isNaN(share(detail.precision[level][k])) ? "" :
     `Of the pixels where this unit fires, ${percent(share(detail.precision[level][k]))} show ${name}; it fires on ${percent(share(detail.recall[level][k]))} of all ${name} pixels. `;
   const verdict = row.ownIou >= row.layer.world.min_iou ? "a detector" : `below the minimum IoU of ${row.layer.world.min_iou}, so no detector`;
   const chance = { 0: " It does not beat chance: units match the labels of other images as well.", 1: " It beats chance.", 2: "" }[row.beats] || "";
@@ -65,7 +65,8 @@ export function pictureRows(row, detail, pictures, threshold, style, tall, most)
   return make("div", { class: "ul-pictures", role: "img", "aria-label": words }, strips);
 }
 
-/** Everything about one unit. @param {any} row @param {any} detail with all its images
+/** Everything about one unit; its name and buttons while the rest is still to come.
+ * @param {any} row @param {any | null} detail with all its images
  * @param {{pictures: any, quantile: number, style: string, pinned: boolean, pin: () => void, close: () => void,
  *   step: (by: number) => void, tall: number}} host */
 export function zoomed(row, detail, host) {
@@ -73,22 +74,26 @@ export function zoomed(row, detail, host) {
   const threshold = row.layer.arrays.threshold.data[level * row.layer.units + row.unit];
   const category = row.own === NONE ? null : row.layer.world.categories[row.own];
   const button = (name, words, sign, act, more = {}) => make("button", { type: "button", class: "ul-button", "data-hold": name, "aria-label": words, title: words, onclick: act, ...more }, sign);
-  const curve = iouCurves(row.layer, detail, level);
-  const tail = histogram(detail, threshold);
-  return [
-    make("div", { class: "ul-zoomhead" },
+  const head = make("div", { class: "ul-zoomhead" },
       make("div", {},
         make("div", { class: "ul-muted" }, `unit ${row.unit} of ${row.layer.key}`),
         make("h3", { class: "ul-title" }, shortName(row.layer.world, row.own), " ", category && make("span", { class: `ul-chip ${categoryClass(category)}` }, category))),
       make("div", { class: "ul-buttons" },
         button("previous", "Previous unit", "‹", () => host.step(-1)), button("next", "Next unit", "›", () => host.step(1)),
         button("pin", host.pinned ? "Unpin this unit" : "Pin this unit for comparison", host.pinned ? "Pinned" : "Pin", host.pin, { "aria-pressed": String(host.pinned) }),
-        button("close", "Close", "×", host.close))),
-    pictureRows(row, detail, host.pictures, threshold, host.style, host.tall, 12),
+        button("close", "Close", "×", host.close)));
+  if (!detail) return [head, make("p", { class: "ul-words ul-muted", role: "status" }, "Reading the unit ...")];
+  const curve = iouCurves(row.layer, detail, level);
+  const tail = histogram(detail, threshold);
+  const bare = !Array.from(detail.top).some((id) => id >= 0);
+  const peak = Number(detail.value[0] ?? row.layer.arrays.peak?.data[row.unit] ?? NaN);
+  return [
+    head,
+    bare ? make("p", { class: "ul-words ul-muted" }, "No pictures of this unit are kept here.") : pictureRows(row, detail, host.pictures, threshold, host.style, host.tall, 12),
     make("p", { class: "ul-words" }, sentence(row, detail, level)),
     make("p", { class: "ul-facts" },
       make("span", {}, "fires above", make("strong", {}, threshold.toPrecision(3))),
-      make("span", {}, "highest activation", make("strong", {}, Number(detail.value[0] ?? NaN).toPrecision(3))),
+      Number.isNaN(peak) ? null : make("span", {}, "highest activation", make("strong", {}, peak.toPrecision(3))),
       make("span", {}, levelWords(row.layer.world.levels[level]))),
     make("h4", { class: "ul-sub" }, "Concepts that come nearest"), conceptTable(row, detail, level),
     curve && make("h4", { class: "ul-sub" }, "IoU by share of pixels kept"), curve,
