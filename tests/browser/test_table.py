@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 #: What JupyterLab does with a text/html output that it trusts.
@@ -37,6 +39,12 @@ def sorted_head(page) -> dict[str, str]:
 @pytest.fixture
 def frame(measured):
     return measured.frame("conv5_3").sort_values(["iou", "unit"], ascending=[False, True], kind="stable")
+
+
+def test_a_table_whose_data_were_taken_out_leaves_the_others_alive(found, show) -> None:
+    first = re.sub(r'<script type="application/json">.*?</script>', "", found.table(rows=2).markup, flags=re.S)
+    page = show(first + found.table(rows=2).markup)
+    assert page.locator(".ul-find").count() == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import io
 import json
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unitlens.data.concepts import Vocabulary
 from unitlens.display.atlas import Atlas
-from unitlens.display.report import report
+from unitlens.display.report import _fitting, report
 from unitlens.errors import OptionError
 
 TYPES = {"u1": np.uint8, "u2": "<u2", "i4": "<i4", "f4": "<f4"}
@@ -85,13 +87,52 @@ def test_one_dissection_of_no_detectors_still_makes_a_page(found, tmp_path) -> N
 def test_what_a_page_keeps_shrinks_until_the_file_is_small(make, tmp_path, monkeypatch) -> None:
     many = make({f"layer{i}": [(0, 30)] * 20 + [(1, 1)] * 20 for i in range(3)})
     rich = report(many, tmp_path / "rich.html").read_text()
-    monkeypatch.setattr("unitlens.display.report._BUDGET", 9_000)
+    for name in ("_BUDGET", "_LEAST"):
+        monkeypatch.setattr(f"unitlens.display.report.{name}", 9_000)
     small = report(many, tmp_path / "small.html").read_text()
     assert len(small) < len(rich)
     assert len(block(rich, "ul-units-0")["units"]) == 40
     kept = block(small, "ul-units-0")["units"]
     assert 0 < len(kept) <= 20 and set(kept) <= set(many.detectors("layer0").tolist())
     assert len(block(small, "ul-layer-0")["label"][0]) == 40  # all are in the list, whether shown or not
+
+
+def test_units_that_are_no_detectors_keep_the_best_ones_pictures(make, tmp_path, monkeypatch) -> None:
+    many = make({f"layer{i}": [(0, 30)] * 20 + [(1, 1)] * 20 for i in range(3)}).with_min_iou(1)
+    for name in ("_BUDGET", "_LEAST"):
+        monkeypatch.setattr(f"unitlens.display.report.{name}", 9_000)
+    kept = block(report(many, tmp_path / "small.html").read_text(), "ul-units-0")["units"]
+    assert 0 < len(kept) < 40
+    score = many.best("layer0")[1]
+    assert score[kept].min() >= np.delete(score, kept).max()
+
+
+def test_the_numbers_of_a_page_are_part_of_its_size(make, monkeypatch) -> None:
+    many = Atlas([make({"layer": [(0, 30)] * 20 + [(1, 1)] * 20})])
+    rooms = []
+    monkeypatch.setattr("unitlens.display.report._size", lambda *_: rooms.append(1) or 1_000_000)
+    monkeypatch.setattr("unitlens.display.report._LEAST", 0)
+    numbers = sum(array.nbytes for array in many.layer("layer").values())
+    monkeypatch.setattr("unitlens.display.report._BUDGET", 1_000_000 + numbers)
+    assert len(_fitting(many)[0]["layer"]) == 40
+    monkeypatch.setattr("unitlens.display.report._BUDGET", 1_000_000 + numbers - 1)
+    assert len(_fitting(many)[0]["layer"]) == 1
+
+
+def test_concepts_are_counted_over_the_words_of_all_dissections(found, make, tmp_path) -> None:
+    words = Vocabulary([("a", "object"), ("b", "object"), ("c", "object")])
+    other = dataclasses.replace(
+        found, vocabulary=Vocabulary([*words, *list(found.vocabulary)[3:]]), notes={**found.notes, "images": 7}
+    )  # fmt: skip
+    page = report([found, other], tmp_path / "two.html").read_text()
+    known = len(set(found.vocabulary) | set(other.vocabulary))
+    assert f" of {known}</dd>" in page and f"<dd>{found.notes['images']:,} and 7</dd>" in page
+
+
+def test_a_picture_that_cannot_be_read_stays_out(found, tmp_path) -> None:
+    first = next(iter(found.thumbnails))
+    broken = dataclasses.replace(found, thumbnails={**found.thumbnails, first: b"no picture"})
+    assert report(broken, tmp_path / "broken.html").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(("what", "message"), [([], "got an empty list"), (["x"], "got str"), (None, "got NoneType")])

@@ -75,6 +75,20 @@ def along(root: ET.Element, letter: str, values: dict[str, float]) -> Callable[[
     return lambda pixel: a + (pixel - first) / (second - first) * (b - a)
 
 
+def test_a_line_on_a_logarithmic_axis_stands_at_its_value() -> None:
+    """plotly.js: shapes give the value, annotations its logarithm."""
+    made = PortableFigure([go.Scatter(x=[1, 10, 100], y=[1, 2, 3], mode="markers")])
+    made.update_layout(xaxis={"type": "log", "range": [0, 2]}, yaxis={"range": [0, 4]}, width=600, height=400)
+    made.add_vline(x=10, line={"color": "#123456", "width": 1})
+    made.add_annotation(x=1, y=2, text="here", showarrow=False)
+    root = ET.fromstring(vector(made))
+    line = next(e for e in root.iter(f"{SVG}line") if "#123456" in str(e.attrib))
+    points = sorted(float(e.get("cx")) for e in root.iter(f"{SVG}circle"))
+    assert float(line.get("x1")) == pytest.approx(points[1], abs=0.6)
+    words_at = next(e for e in root.iter(f"{SVG}text") if e.text == "here")
+    assert float(words_at.get("x")) == pytest.approx(points[1], abs=0.6)
+
+
 def test_every_drawing_is_well_formed_described_and_self_contained(found, twin) -> None:
     for kind, against in itertools.product(KINDS, (None, twin)):
         made = chart(found, kind, against=against)

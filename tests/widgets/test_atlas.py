@@ -47,6 +47,12 @@ def tiny(units: int = 3, concepts: int = 2, maps: np.ndarray | None = None, imag
     )  # fmt: skip
 
 
+def test_models_of_one_name_keep_layers_of_their_own(dissected: Dissection) -> None:
+    named = [dissected.renamed(name) for name in ("a", "a", "a 2")]
+    places = Atlas(named).places
+    assert len(places) == 6 and sorted({of for of, _ in places.values()}) == [0, 1, 2]
+
+
 def test_levels_are_in_the_range_that_was_counted_and_hold_the_results_own(dissected: Dissection) -> None:
     levels = levels_of(dissected)
     assert levels == tuple(sorted(levels)) and levels[0] == 0.97 and levels[-1] == 0.999 and 0.99 in levels

@@ -54,6 +54,11 @@ def test_units_are_pinned_by_number_or_by_layer_and_number(view: Browser) -> Non
     assert view.selected == [["conv5_3", 4], ["conv5_3", 5]]  # once is enough
 
 
+def test_an_array_of_units_is_pinned(view: Browser) -> None:
+    view.selected = np.array([3, 5])
+    assert view.selected == [["conv5_3", 3], ["conv5_3", 5]]
+
+
 def test_a_unit_is_opened_by_number_or_by_layer_and_number(view: Browser) -> None:
     view.opened = ("conv4_3", np.int32(7))
     assert view.opened == ["conv4_3", 7] and type(view.opened[1]) is int

@@ -11,7 +11,7 @@ from PIL import Image
 
 import unitlens as ul
 from unitlens.dissection.result import Dissection
-from unitlens.errors import OptionError, UnitLensError
+from unitlens.errors import LayerNotFound, OptionError, UnitLensError
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,42 @@ def test_a_page_without_widgets_gets_the_last_picture(found):
     assert data["text/html"] == view.seen._repr_html_() and data["text/plain"] == view.seen.text()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert repr(view).startswith("Lens on conv5_3: Look of")
+
+
+def test_the_words_below_the_zone_are_those_of_what_is_seen(found):
+    view = ul.lens(ul.load_model("scenenet"), found)
+    for _ in range(2):  # the page writes its own words in between, so that the same picture is told again
+        view.zone.set_state({"status": "Looking at sample 1 …", "picture": {"sample": 0, "name": "sample 1"}})
+        assert view.zone.status == f"sample 1: {view.seen!r}" and "conv5_3" in view.zone.status
+        view.zone.picture = {}
+    view.layer = "conv4_3"
+    assert view.zone.status == f"sample 1: {view.seen!r}" and "conv4_3" in view.zone.status
+
+
+def test_a_layer_or_a_level_that_is_not_known_is_refused_and_changes_nothing(found):
+    view = ul.lens(ul.load_model("scenenet"), found, ul.render_scene(7).picture)
+    with pytest.raises(LayerNotFound, match="'nope' was not dissected"):
+        view.layer = "nope"
+    with pytest.raises(OptionError, match="quantile: this result is known from"):
+        view.quantile = 0.5
+    assert (view.layer, view.quantile) == ("conv5_3", 0.99)
+    view.quantile = 0.9871  # the nearest level of the slider
+    assert view.quantile == view.seen.quantile == view.children[1].children[1].value != 0.9871
+
+
+def test_a_first_quantile_leaves_the_slider_free(found):
+    view = ul.lens(ul.load_model("scenenet"), found, ul.render_scene(7).picture, quantile=0.999)
+    assert view.seen.quantile == view.children[1].children[1].value == 0.999
+    view.children[1].children[1].value = 0.97
+    assert view.seen.quantile == 0.97
+
+
+def test_a_picture_that_failed_is_not_looked_at_again(found):
+    view = ul.lens(ul.load_model("scenenet"), found, ul.render_scene(7).picture)
+    with pytest.raises(UnitLensError):
+        view.show("/nope.png")
+    view.layer = "conv4_3"
+    assert view.seen.layer == "conv4_3"
 
 
 def test_what_is_no_dissection_is_refused(found):

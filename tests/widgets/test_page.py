@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from typing import Any
@@ -341,6 +342,19 @@ def test_an_error_is_shown_in_the_widget_with_its_traceback_folded(widget_page: 
     assert counted(widget_page.page) > 100  # what is known is shown nevertheless
     trouble.get_by_text("Dismiss").click()
     assert trouble.is_hidden()
+
+
+def test_an_error_of_who_observes_a_trait_is_shown_in_the_widget(page: Any) -> None:
+    def broken(_: Any) -> None:
+        raise RuntimeError("observed <b>badly</b>")
+
+    page.view.observe(broken, "masks")
+    with contextlib.suppress(RuntimeError):  # as a kernel does
+        page.page.get_by_label("Masks").select_option("dim")
+        page.settle()
+    assert "RuntimeError: observed <b>badly</b>" in page.page.get_by_role("alert").inner_text()
+    assert page.view.masks == "dim"
+    page.troubles.clear()
 
 
 def test_a_layer_that_cannot_be_read_says_so(widget_page: Any, dissected: Dissection) -> None:

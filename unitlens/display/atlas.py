@@ -51,7 +51,13 @@ class Atlas:
 
     def _places(self) -> list[tuple[str, tuple[int, str]]]:
         models = [str(found.notes.get("model", "model")) for found in self.dissections]
-        names = [f"{name} {i + 1}" if models.count(name) > 1 else name for i, name in enumerate(models)]
+        names: list[str] = []
+        for i, model in enumerate(models):
+            name, number = (f"{model} {i + 1}" if models.count(model) > 1 else model), i + 1
+            while name in names or (name != model and name in models):
+                number += 1
+                name = f"{model} {number}"
+            names.append(name)
         several = len(names) > 1
         return [
             (f"{names[of]} · {layer}" if several else layer, (of, layer))

@@ -25,7 +25,8 @@ from unitlens.errors import OptionError
 #: What a page keeps of a unit, from rich to small: (top images, JPEG quality).
 _KEPT = ((12, 84), (8, 80), (6, 76), (6, 66), (4, 66), (4, 52), (3, 45), (2, 40))
 _LARGEST = (240, 160)  # pixels of a picture in the page
-_BUDGET = 4_000_000  # bytes of pictures and maps, before they are written as text
+_BUDGET = 4_500_000  # bytes of numbers, maps and pictures, before they are written as text
+_LEAST = 500_000  # of these for maps and pictures, however many numbers there are
 
 
 def report(
@@ -79,10 +80,12 @@ def _header(found: Sequence[Dissection], heading: str) -> str:
     layers = [(d, name) for d in found for name in d.layers]
     units = sum(d.layers[name].units for d, name in layers)
     concepts = {concept for d, name in layers for concept in d.concepts(name)}
+    known = {concept for d in found for concept in d.vocabulary}
+    images = " and ".join(dict.fromkeys(f"{int(d.notes.get('images', 0)):,}" for d in found))
     tiles = {
-        "images": f"{int(found[0].notes.get('images', 0)):,}", "units": f"{units:,}",
+        "images": images, "units": f"{units:,}",
         "detectors": f"{sum(len(d.detectors(name)) for d, name in layers):,}",
-        "concepts found": f"{len(concepts):,} of {len(found[0].vocabulary):,}",
+        "concepts found": f"{len(concepts):,} of {len(known):,}",
     }  # fmt: skip
     pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in tiles.items())
     return (
@@ -131,20 +134,22 @@ def _block(name: str, arrays: Mapping[str, np.ndarray]) -> str:
 def _fitting(atlas: Atlas) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
     """Which units have pictures in the page, and how many and how good ones: the most that keeps the file small.
 
-    All units where they fit, else the detectors, else the best of these."""
+    All units where they fit, else the detectors, else the units of highest IoU."""
+    numbers = sum(array.nbytes for key in atlas.places for array in atlas.layer(key).values())
+    room = max(_LEAST, _BUDGET - numbers)
     everything = {key: np.arange(atlas.dissections[of].layers[name].units) for key, (of, name) in atlas.places.items()}
     detectors = {key: atlas.dissections[of].detectors(name) for key, (of, name) in atlas.places.items()}
-    for units in (everything, detectors):
+    for units in (everything, detectors if any(map(len, detectors.values())) else everything):
         for kept in _KEPT:
-            if _size(atlas, units, *kept) <= _BUDGET:
+            if _size(atlas, units, *kept) <= room:
                 return units, kept
-    most = max(map(len, detectors.values()), default=0)
-    while most > 1:
+    best = {
+        key: np.argsort(-atlas.dissections[of].best(name)[1], kind="stable") for key, (of, name) in atlas.places.items()
+    }
+    most = max(map(len, best.values()), default=0)
+    while most > 1 and _size(atlas, {key: units[:most] for key, units in best.items()}, *_KEPT[-1]) > room:
         most = most * 3 // 4
-        fewer = {key: units[:most] for key, units in detectors.items()}
-        if _size(atlas, fewer, *_KEPT[-1]) <= _BUDGET:
-            break
-    return {key: units[:most] for key, units in detectors.items()}, _KEPT[-1]
+    return {key: units[:most] for key, units in best.items()}, _KEPT[-1]
 
 
 def _size(atlas: Atlas, units: Mapping[str, np.ndarray], images: int, quality: int) -> float:
@@ -177,7 +182,10 @@ def _smaller(data: bytes, quality: int) -> bytes:
     """A JPEG at another quality, at most 160 pixels high; what cannot be read stays out."""
     if not data:
         return data
-    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    try:
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+    except OSError:
+        return b""
     size = picture.size
     picture.thumbnail(_LARGEST, Image.Resampling.LANCZOS)
     file = io.BytesIO()

@@ -217,8 +217,13 @@ def _key(pair: tuple[Any, str], x: float, y: float) -> str:
     return drawn + (symbol(trace, 0, x + 15, y, default) if "markers" in mode else "")
 
 
-def _spot(ref: str | None, value: Any, letter: str, panels: Panels, plot: Sequence[float]) -> float:
-    """The pixel of a place that is given on an axis, as a share of its domain, or as a share of the whole field."""
+def _spot(
+    ref: str | None, value: Any, letter: str, panels: Panels, plot: Sequence[float], logs: bool = False
+) -> float:
+    """The pixel of a place that is given on an axis, as a share of its domain, or as a share of the whole field.
+
+    logs: on a logarithmic axis plotly's annotations give the logarithm (its shapes give the value).
+    """
     ends = (plot[0], plot[2]) if letter == "x" else (plot[3], plot[1])
     ref = ref or letter
     if ref == "paper":
@@ -227,8 +232,8 @@ def _spot(ref: str | None, value: Any, letter: str, panels: Panels, plot: Sequen
     found = panels[own].x if letter == "x" else panels[own].y
     if ref.endswith("domain"):
         return found.share(float(value))
-    if found.kind == "log" and finite(value):
-        return found.pixel(float(value))  # plotly's shapes give log10
+    if found.kind == "log" and not logs:
+        return found.at(value) or found.start
     return found.pixel(float(value)) if finite(value) else found.at(value) or found.start
 
 
@@ -261,7 +266,7 @@ def _annotations(layout: dict[str, Any], panels: Panels, plot: Sequence[float]) 
     for note in layout.get("annotations") or ():
         if note.get("visible") is False:
             continue
-        x, y = (_spot(note.get(f"{axis}ref"), note.get(axis, 0), axis, panels, plot) for axis in "xy")
+        x, y = (_spot(note.get(f"{axis}ref"), note.get(axis, 0), axis, panels, plot, logs=True) for axis in "xy")
         x, y = x + float(note.get("xshift") or 0), y - float(note.get("yshift") or 0)
         lines, font = list(words(note.get("text") or "")), note.get("font") or {}
         size = float(font.get("size") or layout["font"].get("size") or 12)

@@ -21,6 +21,13 @@ ORDERS = ("iou", "concept", "unit")
 MASKS = ("outline", "heat", "dim", "plain")
 
 
+class UnitList(traitlets.List):
+    """A list that an array of unit numbers can be given to."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        return super().validate(obj, value.tolist() if isinstance(value, np.ndarray) else value)
+
+
 class Browser(LiveView):
     """All units of one or more dissections; made by `browse`.
 
@@ -43,7 +50,7 @@ class Browser(LiveView):
     min_iou = traitlets.Float(min=0.0, max=1.0).tag(sync=True)
     beats_chance = traitlets.Bool(False).tag(sync=True)
     compare = traitlets.Unicode().tag(sync=True)
-    selected: Any = traitlets.List().tag(sync=True)
+    selected: Any = UnitList().tag(sync=True)
     opened: Any = traitlets.Union([traitlets.List(), traitlets.CInt()]).tag(sync=True)
     height = traitlets.Int(760, min=240, max=4000).tag(sync=True)
 

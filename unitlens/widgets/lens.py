@@ -20,7 +20,8 @@ from unitlens.display.modules import browser_stylesheet, module
 from unitlens.dissection.look import look
 from unitlens.dissection.looked import Look
 from unitlens.dissection.result import Dissection
-from unitlens.errors import OptionError, UnitLensError
+from unitlens.errors import LayerNotFound, OptionError
+from unitlens.widgets.live import error_words
 
 _SAMPLES = 10
 
@@ -46,25 +47,30 @@ class Lens(ipywidgets.VBox):
     layer = traitlets.Unicode()
     quantile = traitlets.Float()
 
-    def __init__(self, model: Any, dissection: Dissection, image: Any = None, layer: str | None = None, **options: Any):
+    def __init__(
+        self, model: Any, dissection: Dissection, image: Any = None, layer: str | None = None,
+        quantile: float | None = None, **options: Any,
+    ):  # fmt: skip
         self._model, self._dissection, self._options = model, dissection, options
+        self._levels = levels_of(dissection)
         self._image: Any = None
+        self._name = "The picture"
         kept = sorted(dissection.thumbnails)
         some = [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, _SAMPLES).astype(int))] if kept else []
         self._jpegs = [bytes(dissection.thumbnails[i]) for i in some]
         uris = ["data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii") for jpeg in self._jpegs]
         self.zone = DropZone(_samples=uris)
-        names, levels = list(dissection.layers), levels_of(dissection)
-        shares = [(f"top {100 * (1 - level):.3g} % of pixels", level) for level in levels]
+        names, start = list(dissection.layers), self._level(dissection.quantile if quantile is None else quantile)
+        shares = [(f"top {100 * (1 - level):.3g} % of pixels", level) for level in self._levels]
         wide = {"style": {"description_width": "initial"}}
         which = ipywidgets.Dropdown(options=names, description="layer", **wide)
         how_much = ipywidgets.SelectionSlider(
-            options=shares, value=float(dissection.quantile), description="units fire on", continuous_update=False,
+            options=shares, value=start, description="units fire on", continuous_update=False,
             layout={"width": "420px"}, **wide,
         )  # fmt: skip
         self.page = ipywidgets.HTML()
         super().__init__([self.zone, ipywidgets.HBox([which, how_much]), self.page])
-        self.layer, self.quantile = dissection.layer(layer).name, float(dissection.quantile)
+        self.layer, self.quantile = dissection.layer(layer).name, start
         traitlets.link((self, "layer"), (which, "value"))
         traitlets.link((self, "quantile"), (how_much, "value"))
         self.zone.observe(self._taken, "picture")
@@ -74,17 +80,35 @@ class Lens(ipywidgets.VBox):
 
     def show(self, image: Any) -> Look:
         """Looks at an image (as `look` takes it) and shows what is seen. Raises what `look` raises."""
-        self._image = image
-        self.seen = self._looked(image)
-        self._draw()
-        return self.seen
+        seen = self._looked(image)
+        self._draw(image, seen, "The picture")
+        return seen
+
+    @traitlets.validate("layer")
+    def _known_layer(self, proposal: Any) -> str:
+        if proposal["value"] not in self._dissection.layers:
+            raise LayerNotFound(str(proposal["value"]), self._dissection.layers, dissected=True)
+        return str(proposal["value"])
+
+    @traitlets.validate("quantile")
+    def _known_level(self, proposal: Any) -> float:
+        return self._level(proposal["value"])
+
+    def _level(self, quantile: float) -> float:
+        """The nearest level that the slider has. Raises OptionError outside of what was counted."""
+        lowest, highest = self._levels[0], self._levels[-1]
+        if not lowest <= quantile <= highest:
+            raise OptionError(f"quantile: this result is known from {lowest:g} to {highest:g}, got {quantile!r}")
+        return float(min(self._levels, key=lambda level: abs(level - quantile)))
 
     def _looked(self, image: Any) -> Look:
-        options = {"quantile": self.quantile, **self._options}
-        return look(self._model, image, self._dissection, self.layer, **options)
+        return look(self._model, image, self._dissection, self.layer, quantile=self.quantile, **self._options)
 
-    def _draw(self) -> None:
-        self.page.value = self.seen._repr_html_() if self.seen is not None else ""
+    def _draw(self, image: Any, seen: Look, name: str) -> None:
+        """What is seen in an image, below the zone and in its words."""
+        self._image, self.seen, self._name = image, seen, name
+        self.page.value = seen._repr_html_()
+        self.zone.status = f"{name}: {seen!r}"
 
     def _taken(self, change: Any) -> None:
         """A picture came from the page."""
@@ -93,21 +117,15 @@ class Lens(ipywidgets.VBox):
             return
         with self._telling():
             known = isinstance(given.get("sample"), int) and 0 <= given["sample"] < len(self._jpegs)
-            self._image = self._jpegs[given["sample"]] if known else _bytes_of(str(given.get("data", "")))
-            self.seen = self._looked(self._image)
-        self._draw()
-        self.zone.status = f"{given.get('name', 'The picture')}: {self._summary()}"
-
-    def _summary(self) -> str:
-        return "see below" if self.seen is None else repr(self.seen)
+            image = self._jpegs[given["sample"]] if known else _bytes_of(str(given.get("data", "")))
+            self._draw(image, self._looked(image), str(given.get("name", "The picture")))
 
     def _again(self, _: Any = None) -> None:
         """The picture once more, because the layer or the quantile is another."""
         if self._image is None:
             return
         with self._telling():
-            self.seen = self._looked(self._image)
-        self._draw()
+            self._draw(self._image, self._looked(self._image), self._name)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -127,7 +145,7 @@ class Lens(ipywidgets.VBox):
         return data
 
     def __repr__(self) -> str:
-        return f"Lens on {self.layer}: {self._summary() if self.seen is not None else 'no picture yet'}"
+        return f"Lens on {self.layer}: {self.seen if self.seen is not None else 'no picture yet'}"
 
 
 def _bytes_of(uri: str) -> bytes:
@@ -139,7 +157,7 @@ def _bytes_of(uri: str) -> bytes:
 
 def trouble(error: BaseException) -> str:
     """An error as HTML, its traceback folded away."""
-    words = str(error) if isinstance(error, UnitLensError) else f"{type(error).__name__}: {error}"
+    words = error_words(error)
     trace = html.escape("".join(traceback.format_exception(error)))
     return page(
         f'<div class="ul-trouble" role="alert"><strong>{html.escape(words)}</strong>'
@@ -153,7 +171,7 @@ def lens(
     """Opens a place to drop pictures into: each is shown with the units that fire in it, where, and what they match.
 
     model: the one that was dissected. dissection: what `dissect` found. image: the first picture, as `look` takes it.
-    layer: the last by default. options: as for `look` (preprocess, crop, basis).
+    layer: the last by default. options: as for `look` (quantile, preprocess, crop, basis).
     Raises what `look` raises.
 
     >>> import unitlens as ul

@@ -17,6 +17,11 @@ from unitlens.rich import Html
 Answer = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 
 
+def error_words(error: BaseException) -> str:
+    """An error in one line; its class too, unless it is one of ours, which say all in words."""
+    return str(error) if isinstance(error, UnitLensError) else f"{type(error).__name__}: {error}"
+
+
 class LiveView(anywidget.AnyWidget):
     """A widget whose page asks questions of Python.
 
@@ -35,14 +40,20 @@ class LiveView(anywidget.AnyWidget):
         try:
             header, data = packed(self._answer(question))
         except Exception as error:
-            known = isinstance(error, UnitLensError)
-            words = str(error) if known else f"{type(error).__name__}: {error}"
-            self.send({"id": question["id"], "error": words, "trace": traceback.format_exc()})
+            self.send({"id": question["id"], "error": error_words(error), "trace": traceback.format_exc()})
             raise  # ipywidgets puts it into the kernel's log, where nobody looks: the page has said it
         if question.get("text"):  # the page has said that bytes beside a message do not reach it
             self.send({"id": question["id"], "header": header, "text": base64.b64encode(data).decode("ascii")})
         else:
             self.send({"id": question["id"], "header": header}, [data])
+
+    def set_state(self, sync_data: Any) -> None:
+        """What the page has changed; an error of whoever observes that is shown in the widget."""
+        try:
+            super().set_state(sync_data)
+        except Exception as error:
+            self.send({"trouble": error_words(error), "trace": traceback.format_exc()})
+            raise
 
     def text(self) -> str:
         """The text twin."""

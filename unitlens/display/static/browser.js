@@ -6,7 +6,8 @@
  *   min_iou: number, beats_chance: boolean, compare: string, selected: [string, number][], opened: [string, number] | []}} State
  * @typedef {{get: (name: string) => any, set: (patch: Partial<State>) => void, on: (act: (names: string[]) => void) => () => void}} Memory
  * @typedef {{embedded?: boolean, layer: (key: string) => Promise<any>, units: (key: string, units: number[], images: number) => Promise<any[]>,
- *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>, slow?: (act: (waiting: boolean) => void) => void}} Source
+ *   pictures: (of: number, ids: number[]) => Promise<Uint8Array[]>, slow?: (act: (waiting: boolean) => void) => void,
+ *   failed?: (act: (error: Error) => void) => void}} Source
  */
 
 import { BarGraph } from "./bars.js";
@@ -73,6 +74,7 @@ class Browser {
     const paper = this.source.embedded ? { beforeprint: () => this.grid.print(true), afterprint: () => this.grid.print(false) } : {};
     for (const [event, act] of Object.entries(paper)) window.addEventListener(event, act);
     this.source.slow?.((waiting) => (waiting ? this.trouble.say(BUSY) : this.trouble.unsay(BUSY)));
+    this.source.failed?.((error) => this.trouble.complain(error));
     this.load();
     return () => {
       stop();

@@ -19,6 +19,7 @@ export function asking(model) {
   const open = new Map();
   const late = new Set();
   const heard = (/** @type {any} */ message, /** @type {DataView[] | undefined} */ buffers) => {
+    if (message.trouble) ask.failed(Object.assign(new Error(message.trouble), { trace: message.trace }));
     const waiting = open.get(message.id);
     if (!waiting) return;
     const bytes = typeof message.text === "string" ? fromBase64(message.text) : buffers?.[0];
@@ -47,6 +48,7 @@ export function asking(model) {
       model.send(whole);
     });
   ask.slow = (/** @type {boolean} */ _waiting) => {};
+  ask.failed = (/** @type {Error} */ _error) => {}; // of what Python does when something is chosen here
   ask.stop = () => {
     model.off("msg:custom", heard);
     for (const { timer } of open.values()) clearTimeout(timer);
@@ -75,6 +77,7 @@ function render({ model, el }) {
     units: async (key, units, images) => unitsOf(await ask({ kind: "units", key, units, images })),
     pictures: async (of, ids) => files(await ask({ kind: "pictures", of, ids })),
     slow: (act) => { ask.slow = act; },
+    failed: (act) => { ask.failed = act; },
   };
   const resize = () => el.style.setProperty("--ul-height", `${model.get("height")}px`);
   changes.push(["change:height", resize]);

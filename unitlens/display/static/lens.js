@@ -47,7 +47,7 @@ function render({ model, el }) {
 
   /** @param {Record<string, any>} picture */
   function send(picture) {
-    words.textContent = `Looking at ${picture.name} …`;
+    model.set("status", `Looking at ${picture.name} …`); // so that what Python says next is another, and comes
     model.set("picture", { ...picture, number: Date.now() });
     model.save_changes();
   }

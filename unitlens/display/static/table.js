@@ -96,8 +96,10 @@ function rowOf(unit, data, chance) {
 export function enliven(root) {
   if (root.unitlensTable) return; // a mark that is not saved with the page
   root.unitlensTable = true;
+  const written = root.querySelector('script[type="application/json"]');
+  if (!written) return; // a page that takes scripts out has taken the data, too: the table stays as it is
   /** @type {Data} */
-  const data = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+  const data = JSON.parse(written.textContent);
   const [table, heads] = [root.querySelector("table"), [...root.querySelectorAll("thead th")]];
   const body = table.tBodies[0];
   const rows = new Map([...body.rows].map((row) => [Number(row.cells[0].textContent), row]));
