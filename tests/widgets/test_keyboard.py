@@ -181,3 +181,29 @@ def test_everything_has_a_name(keys: Keys) -> None:
     assert selected.count() == 1 and "conv5_3" in selected.inner_text()
     panel = selected.get_attribute("aria-controls")
     assert keys.page.locator(f"#{panel}").get_attribute("role") == "tabpanel"
+
+
+def test_the_active_unit_comes_into_sight_by_tab_and_stays_away_from_a_pointer(keys: Keys) -> None:
+    """A list that scrolled under a pressed button would put another card, or none, below it."""
+    page, view = keys.page, keys.shown.view
+    view.min_iou = 0.0
+    grid = page.locator(".ul-grid")
+    grid.focus()
+    keys.press("End")
+    page.get_by_label("Find a concept or unit").click()
+    grid.evaluate("(one) => { one.scrollTop = 0; }")
+    keys.shown.settle()
+    page.locator(".ul-option[aria-posinset='2']").click()
+    keys.shown.settle()
+    assert grid.evaluate("(one) => one.scrollTop") == 0
+    words = page.locator(".ul-option[aria-posinset='2']").get_attribute("aria-label")
+    assert words.startswith(f"unit {view.opened[1]} of {view.opened[0]}:")
+    grid.focus()
+    keys.press("End")
+    search = page.get_by_label("Find a concept or unit")
+    search.focus()
+    grid.evaluate("(one) => { one.scrollTop = 0; }")
+    keys.shown.settle()
+    keys.tab_to("Units")
+    keys.shown.settle()
+    assert grid.evaluate("(one) => one.scrollTop") > 0

@@ -112,8 +112,9 @@ export class Grid {
     this.resting = setTimeout(() => this.host.wanted(this.sighted()), REST);
   }
 
-  /** Who comes by Tab finds the active unit in sight. */
+  /** Who comes by Tab finds the active unit in sight; what a pointer is pressed on stays under it. */
   focused() {
+    if (!this.element.matches(":focus-visible")) return;
     if (this.lay && !this.cards.has(this.nameAt(this.at))) this.go(this.at);
   }
 
