@@ -50,13 +50,13 @@ def test_the_line_says_share_count_rate_and_time_left(monkeypatch):
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     meter = Meter("Counting", 2000, "images")
     meter.step(500)  # in 4 seconds: 125 a second, and 1500 to go
-    assert meter.line() == "Counting: 25%, 500 of 2,000 images, 125 images/s, 12 s left"
+    assert meter.line() == "Counting: 25 %, 500 of 2,000 images, 125 images/s, 12 s left"
     meter.step(1500)
-    assert meter.line() == "Counting: 100%, 2,000 of 2,000 images, 200 images/s, 10.0 s"
+    assert meter.line() == "Counting: 100 %, 2,000 of 2,000 images, 200 images/s, 10.0 s"
 
 
 def test_a_meter_without_work_has_a_line_too():
-    assert Meter("Counting", 0, "images").line().startswith("Counting: 100%, 0 of 0 images")
+    assert Meter("Counting", 0, "images").line().startswith("Counting: 100 %, 0 of 0 images")
     assert "0 s left" in Meter("Counting", 5, "images").line()
 
 
@@ -96,5 +96,5 @@ def test_a_notebook_keeps_one_line_of_html_and_no_widget(notebook):
 
 def test_the_line_in_a_notebook_ends_finished_and_escaped(notebook):
     page = notebook.cells[0].outputs[0].data["text/html"]
-    assert re.search(r"Drawing &lt;scenes&gt;: 100%, 40 of 40 scenes, [\d,]+ scenes/s, \d\.\d s<", page)
+    assert re.search(r"Drawing &lt;scenes&gt;: 100 %, 40 of 40 scenes, [\d,]+ scenes/s, \d\.\d s<", page)
     assert "<progress" not in page, "a finished bar is noise in a saved notebook"

@@ -43,7 +43,7 @@ class Meter:
         left = (self.total - self.done) / rate if rate else 0.0
         share = self.done / self.total if self.total else 1.0
         end = f"{left:.0f} s left" if self.done < self.total else f"{seconds:.1f} s"
-        done = f"{share:.0%}, {self.done:,} of {self.total:,} {self.unit}"
+        done = f"{100 * share:.0f} %, {self.done:,} of {self.total:,} {self.unit}"
         return f"{self.title}: {done}, {rate:,.0f} {self.unit}/s, {end}"
 
     def close(self) -> None:

@@ -111,7 +111,7 @@ def test_the_page_shows_the_strongest_units_with_their_numbers() -> None:
 def test_alternative_texts_say_what_the_pictures_show() -> None:
     look = made()
     texts = [image["alt"] for image in Page(look._repr_html_()).images]
-    assert texts[0].startswith("The picture, 64 by 48 pixels. Concepts seen: sky (object) 100 %")
+    assert texts[0].startswith("The picture, 64 by 48 pixels. Labels of detectors that fire: sky (object) 100 %")
     won = (look.segmentation(size=(480, 640)) == 7).mean()
     assert f"unit 7 (sky) {100 * won:.0f} %" in texts[1]
     assert texts[2] == "Where unit 7 fires, outlined: sky (object), 100 % of the picture"

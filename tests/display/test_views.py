@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 from html.parser import HTMLParser
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 import unitlens as ul
+from unitlens.data.concepts import Concept, Vocabulary
+from unitlens.display.markup import full_name
 from unitlens.errors import ConceptError, LayerNotFound, OptionError
 from unitlens.rich import Html, view_modules
 
@@ -286,6 +289,7 @@ def test_the_gallery_says_its_order_and_what_the_pictures_are(found) -> None:
     assert "best IoU first" in found.gallery("sky").text()
     assert "come nearest, best IoU first" in words(found.with_min_iou(0.9).gallery())
     assert "In the order asked for." in found.gallery([2, 1]).text()
+    assert "is another concept" not in found.gallery("sky").text()
     assert "order" not in found.gallery(3).text()
     assert "the strongest first, outlined where it fires." in Page(found.gallery().markup).words
     assert "outlined" not in Page(found.gallery(style="plain").markup).words
@@ -370,3 +374,15 @@ def test_the_summary_in_text_holds_the_counts_of_every_layer(found) -> None:
         assert rows[name][1:] == list(map(str, expected))
     assert lines[-1].startswith(f"best of {LAST}: 9 red & white 0.50, 1 tree 0.40, ")
     assert found.with_min_iou(0.9).text().endswith("no unit is a detector")
+
+
+def test_a_name_that_two_categories_share_is_told(found) -> None:
+    concepts, number = list(found.vocabulary), found.vocabulary.index("sky")
+    other = next(i for i, c in enumerate(concepts) if c.category != concepts[number].category)
+    concepts[other] = Concept("sky", concepts[other].category)
+    both = dataclasses.replace(found, vocabulary=Vocabulary(concepts))
+    first = min(number, other)
+    many = int((both.iou()[:, number + other - first] >= both.min_iou).sum())
+    said = f'"{full_name(concepts[number + other - first])}" is another concept, with {many} unit'
+    assert said in " ".join(both.gallery("sky").text().split())
+    assert "another concept" not in both.gallery(concepts[first]).text()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import unitlens as ul
-from unitlens.display.atlas import NEAREST, NONE, Atlas, levels_of
+from unitlens.display import atlas as atlas_module
+from unitlens.display.atlas import FAINT, FOUND, NEAREST, NONE, Atlas, levels_of
 from unitlens.dissection.result import Dissection, LayerDissection
 from unitlens.errors import OptionError
 
@@ -78,52 +79,57 @@ def test_labels_iou_and_thresholds_are_those_of_every_level(name: str, dissected
     np.testing.assert_array_equal(arrays["peak"], dissected[name].top_value[:, 0].astype(np.float32))
 
 
-def test_the_nearest_concepts_are_the_labels_and_those_of_highest_iou_at_any_level(dissected: Dissection) -> None:
+def pairs(arrays: dict[str, np.ndarray], unit: int) -> dict[int, np.ndarray]:
+    """Concepts of a unit, in order -> their IoU at every level."""
+    some = slice(*arrays["starts"][unit : unit + 2])
+    return dict(zip(arrays["near"][some].tolist(), shares(arrays["near_iou"][:, some]).T, strict=True))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_concepts_of_a_unit_are_those_it_is_labelled_with_comes_nearest_to_and_is_found_by(name, dissected) -> None:
     atlas = Atlas([dissected])
-    arrays = atlas.layer("conv5_3")
-    tables = np.stack([dissected.at(level).iou("conv5_3") for level in atlas.levels[0]])
-    most = tables.max(0)
-    for unit, near in enumerate(arrays["near"]):
-        known = [int(c) for c in near if c != NONE]
-        labels = tables[:, unit].argmax(1).tolist() if most[unit].any() else []
-        first = sorted(set(labels), key=lambda c: (-labels.count(c), -most[unit, c]))
-        rest = sorted((c for c in range(tables.shape[2]) if c not in first), key=lambda c: -most[unit, c])
-        assert known == (first + rest)[: len(known)]
-        assert len(known) == min(NEAREST, int((most[unit] > 0).sum()))
-        np.testing.assert_allclose(shares(arrays["near_iou"][:, unit, : len(known)]), tables[:, unit, known], atol=STEP)
-    assert (arrays["near_iou"][:, arrays["near"] == NONE] == NONE).all()
+    arrays, here = atlas.layer(name), atlas.about()["dissections"][0]["here"]
+    tables = np.stack([dissected.at(level).iou(name) for level in atlas.levels[0]])  # (Q, U, C)
+    assert arrays["found"] == [np.float32(FOUND)] and arrays["starts"][-1] == len(arrays["near"])
+    for unit in range(tables.shape[1]):
+        iou, known = tables[:, unit], pairs(arrays, unit)
+        labels = [int(row.argmax()) for row in iou if row.any()]
+        must = {*labels, *np.flatnonzero(iou.max(0) >= FOUND).tolist()}
+        for level, row in enumerate(iou):
+            nearest = [int(c) for c in np.argsort(-row, kind="stable")[:NEAREST]]
+            must |= {c for c in nearest if (row[c] > 0 if level == here else row[c] >= FAINT)}
+        tied = {c for row in iou for c in np.flatnonzero(np.isin(row, np.sort(row)[-NEAREST - 1 : -NEAREST + 1]))}
+        assert must - tied <= set(known) <= must | tied
+        first = sorted(set(labels), key=lambda c: (-labels.count(c), -iou[:, c].max()))
+        assert list(known)[: len(first)] == first
+        for concept, values in known.items():
+            np.testing.assert_allclose(values, iou[:, concept], atol=STEP)
 
 
-def test_a_label_is_among_the_nearest_concepts(dissected: Dissection) -> None:
-    """Else a page could not tell how sure it is. Where a unit has more labels than there is room for, most of them."""
-    for name in LAYERS:
-        arrays = Atlas([dissected]).layer(name)
-        several = np.array([len(set(labels) - {NONE}) for labels in arrays["label"].T])
-        inside = (arrays["near"][None] == arrays["label"][..., None]).any(2) | (arrays["label"] == NONE)  # (Q, U)
-        assert inside[:, several <= NEAREST].all() and (several <= NEAREST).mean() > 0.9
-        assert inside.mean(0).min() > 0.5
+def test_where_too_many_concepts_would_be_told_the_limit_rises(dissected: Dissection, monkeypatch) -> None:
+    monkeypatch.setattr(atlas_module, "ROOM", 2)
+    arrays = Atlas([dissected]).layer("conv5_3")
+    most = np.max([dissected.at(level).iou("conv5_3") for level in levels_of(dissected)], 0)
+    (found,) = arrays["found"]
+    assert found > FOUND and (most >= found - 1e-6).sum() == 2 * len(most)
+    for unit, row in enumerate(most):
+        assert set(np.flatnonzero(row >= found)) <= set(pairs(arrays, unit))
 
 
 def test_precision_recall_and_intervals_are_those_of_every_level(evident: Dissection) -> None:
     atlas = Atlas([evident])
     chosen = [5, 0, 17, 90]
-    found, near = atlas.units("conv5_3", chosen), atlas.layer("conv5_3")["near"][chosen]
-    assert np.isfinite(shares(found["least"])).any()
+    found, arrays = atlas.units("conv5_3", chosen), atlas.layer("conv5_3")
+    near = [list(pairs(arrays, unit)) for unit in chosen]
+    assert found["pairs"].tolist() == [len(one) for one in near] and np.isfinite(shares(found["least"])).any()
+    unit, concept = (np.concatenate(one) for one in ([[u] * len(n) for u, n in zip(chosen, near)], near))
     for q in (0, 7, len(atlas.levels[0]) - 1):
         reading = evident.at(atlas.levels[0][q])
-        least, most = reading.intervals("conv5_3")
-        tables = {
-            "precision": reading.metric("precision"),
-            "recall": reading.metric("recall"),
-            "least": least,
-            "most": most,
-        }
-        for name, table in tables.items():
-            for n, unit in enumerate(chosen):
-                known = near[n] != NONE
-                expected = np.clip(table[unit, near[n][known]], 0, 1)
-                np.testing.assert_allclose(shares(found[name][q, n, known]), expected, atol=STEP)
-                assert (found[name][q, n, ~known] == NONE).all()
+        for name, table in zip(("least", "most"), reading.intervals("conv5_3")):
+            np.testing.assert_allclose(shares(found[name][q]), np.clip(table[unit, concept], 0, 1), atol=STEP)
+        label, _ = reading.best("conv5_3")
+        for name in ("precision", "recall"):
+            np.testing.assert_allclose(shares(found[name][q]), reading.metric(name)[chosen, label[chosen]], atol=STEP)
 
 
 def test_units_come_in_the_order_asked_for_with_their_images_and_tails(dissected: Dissection) -> None:
@@ -188,8 +194,8 @@ def test_a_result_of_one_quantile_has_one_level_and_no_tails() -> None:
 @pytest.mark.parametrize("concepts", [1, 2, NEAREST, NEAREST + 1])
 def test_fewer_concepts_than_a_unit_could_come_near(concepts: int) -> None:
     arrays = Atlas([tiny(concepts=concepts)]).layer("only")
-    assert arrays["near"].shape == (3, NEAREST) and arrays["near_iou"].shape == (1, 3, NEAREST)
-    assert arrays["near"][0].tolist() == [0] + [NONE] * (NEAREST - 1) and (arrays["near"][1:] == NONE).all()
+    assert arrays["starts"].tolist() == [0, 1, 1, 1] and arrays["near"].tolist() == [0]
+    assert shares(arrays["near_iou"]).tolist() == [[pytest.approx(0.5, abs=STEP)]]
 
 
 @pytest.mark.filterwarnings("error")

@@ -172,10 +172,13 @@ def test_keys_move_within_the_units(answers: dict[str, Any]) -> None:
 
 
 EDGES = np.array([1.0, 1.5, 2.5, 4.0, 4.0, 7.0])
-TAIL = np.array([0.05, 0.03, 0.012, 0.004, 0.004, 0.0])
+TAIL = np.array([0.05, 0.03, 0.012, 0.004, 0.004, 0.001])
 DETAIL = {"edges": EDGES.tolist(), "tail": TAIL.tolist(), "value": [8.0, 7.5]}
+ENDING = {**DETAIL, "tail": [*TAIL[:-1].tolist(), 0.0]}
 BINS = "m.tailBins(given, 3.0, 10)"
 case("bins", "bars.js", BINS, DETAIL)
+case("bins that end", "bars.js", BINS, ENDING)
+case("tops", "bars.js", "given.map(m.topOf)", [0, 0.1, 0.11, 0.35, 0.5, 0.77, 0.81, 1])
 case(
     "no bins",
     "bars.js",
@@ -194,25 +197,30 @@ case(
 case("classes", "bars.js", "given.map(m.categoryClass)", ["object", "color", "colour", "scene", "x y"])
 
 
-def share_above(value: float) -> float:
-    """Exponential between two edges, linear where it ends in nothing, constant beyond the last edge up to the peak."""
+def share_above(value: float, tail: np.ndarray) -> float:
+    """Exponential between two edges, linear where it ends in nothing and from the last edge to the highest value."""
     if value >= EDGES[-1]:
-        return 0.0 if value >= 8 else float(TAIL[-1])
+        return max(0.0, float(tail[-1]) * (8 - value) / (8 - EDGES[-1]))
     j = max(i for i in range(len(EDGES)) if EDGES[i] <= value)
     part = (value - EDGES[j]) / (EDGES[j + 1] - EDGES[j])
-    if TAIL[j + 1] > 0:
-        return float(np.exp((1 - part) * np.log(TAIL[j]) + part * np.log(TAIL[j + 1])))
-    return float(TAIL[j] * (1 - part))
+    if tail[j + 1] > 0:
+        return float(np.exp((1 - part) * np.log(tail[j]) + part * np.log(tail[j + 1])))
+    return float(tail[j] * (1 - part))
 
 
-def test_bins_of_the_tail_hold_the_shares_between_their_borders(answers: dict[str, Any]) -> None:
-    found = answers["bins"]
+@pytest.mark.parametrize("name", ["bins", "bins that end"])
+def test_bins_of_the_tail_hold_the_shares_between_their_borders(name: str, answers: dict[str, Any]) -> None:
+    found, tail = answers[name], np.array((DETAIL if name == "bins" else ENDING)["tail"])
     borders = np.linspace(1, 8, 11)
-    expected = [share_above(a) - share_above(b) for a, b in itertools.pairwise(borders)]
+    expected = [share_above(a, tail) - share_above(b, tail) for a, b in itertools.pairwise(borders)]
     np.testing.assert_allclose(found["counts"], expected, atol=1e-9)
     assert sum(found["counts"]) == pytest.approx(0.05) and found["first"] == 0.05
     assert (found["low"], found["high"]) == (1, 8) and found["at"] == pytest.approx(2 / 7)
     assert answers["no bins"] == [None, None]
+
+
+def test_an_axis_of_iou_ends_at_a_round_number(answers: dict[str, Any]) -> None:
+    assert answers["tops"] == [0.1, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1]
 
 
 def test_bars_that_are_held_keep_their_places_and_new_ones_come_last(answers: dict[str, Any]) -> None:

@@ -34,6 +34,13 @@ NONE, SCALE = 65535, 65534
 [Q, U, C, K] = [len(LEVELS), 14, len(NAMES), 3]
 
 
+def as_pairs(near: np.ndarray, near_iou: np.ndarray) -> dict[str, np.ndarray]:
+    """Concepts of each unit (U, K) and their IoU (Q, U, K), one unit after the other without gaps."""
+    there = near != NONE
+    starts = np.concatenate([[0], there.sum(1).cumsum()])
+    return {"near": near[there], "near_iou": near_iou[:, there], "starts": starts}
+
+
 def random_layer(key: str, rng: np.random.Generator) -> dict[str, Any]:
     """A layer as display/atlas.py describes it: labels are among the near concepts, one unit has none."""
     near = np.stack([rng.permutation(C)[:K] for _ in range(U)])
@@ -44,6 +51,7 @@ def random_layer(key: str, rng: np.random.Generator) -> dict[str, Any]:
     arrays = {"label": label, "iou": iou, "beats": rng.integers(0, 3, (Q, U)), "near": near, "near_iou": near_iou}
     world = {"names": NAMES, "categories": KINDS, "levels": LEVELS}
     kept = {**arrays, "beats": np.stack([quarters(row) for row in arrays["beats"]])}
+    kept = {**kept, **as_pairs(near, near_iou)}
     packs = {name: {"data": a.ravel().tolist(), "shape": list(a.shape)} for name, a in kept.items()}
     return {"key": key, "name": key, "of": 0, "units": U, "world": world, "arrays": packs, "raw": arrays}
 
@@ -198,10 +206,32 @@ def test_a_unit_in_words(answers: dict[str, Any]) -> None:
     ]
 
 
+case(
+    "status",
+    "given.asked.map(([wish, q]) => m.statusWords(m.rowsOf(given.layers, q, wish), 28, q))",
+    {"layers": [{**one, "world": {**one["world"], "here": 1}} for one in PLAIN],
+     "asked": [[{**BASE, "category": "part", "minIou": 0}, 0.99], [BASE, 0.97], [BASE, 0.999]]},
+)  # fmt: skip
+
+
+def test_what_is_on_view_in_words(answers: dict[str, Any]) -> None:
+    asked = [({**BASE, "category": "part", "minIou": 0}, 1), (BASE, 0), (BASE, 2)]
+    for (wish, level), said in zip(asked, answers["status"], strict=True):
+        rows = expected_rows(wish, level)
+        own = sum(row[2] == row[4] for row in rows)
+        assert said.startswith(f"{len(rows)} of 28 units{f', {own} by their own label' if own < len(rows) else ''}, ")
+        concepts = len({row[2] for row in rows} - {NONE})
+        assert f", {concepts} concept{'s' * (concepts > 1)}" in said
+        assert f"{sum(row[6] == 0 for row in rows)} do not beat chance (faded)." in said
+    assert "The result" not in answers["status"][0]
+    assert answers["status"][1].endswith("at the top 1 % of pixels: the more pixels, the higher an IoU can be.")
+    assert answers["status"][2].endswith("at the top 1 % of pixels: the fewer pixels, the lower an IoU can be.")
+
+
 WISH = {"query": "", "category": "", "minIou": 0, "chance": False, "order": "iou"}
 case(
     "why none",
-    "given.map(([wish, weak]) => m.whyNone(wish, weak))",
+    "given.map(([wish, weak]) => m.whyNone(wish, weak, 0.04))",
     [
         [WISH, 0],
         [{**WISH, "query": ' "tree (object)" ', "category": "part", "minIou": 0.3}, 0],
@@ -216,7 +246,7 @@ def test_why_no_unit_answers_names_the_limits_and_what_they_hide(answers: dict[s
     assert answers["why none"] == [
         "No unit matches.",
         'No unit matches "tree (object)" in the category part. '
-        "Units are found by number, label and the concepts they come nearest.",
+        "Units are found by number, label and every concept from IoU 0.04 on.",
         "No unit reaches an IoU of 0.3. To see the 1,234 that do not, lower the least IoU.",
         'No unit for "door" beats chance. To see the one that does not, let in units that do not beat chance.',
         "No unit for the category part reaches an IoU of 0.3 and beats chance. "

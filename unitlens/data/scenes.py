@@ -96,7 +96,7 @@ class SceneProbe(ProbeSet):
         return Drawing(self.store.root, chunks, seed=self.seed, size=self.size[0], scenes=CHUNK)
 
     def _render_chunks(self, chunks: Sequence[int], show: bool) -> None:
-        with progress("Drawing scenes", len(chunks) * CHUNK, unit="scenes", show=show) as meter:
+        with progress(f"Drawing scenes, {CHUNK} at a time", len(chunks) * CHUNK, unit="scenes", show=show) as meter:
             if len(chunks) * CHUNK >= MANY and can_draw():
                 with self._workers(chunks) as drawing:
                     for _ in drawing.finished():

@@ -1,7 +1,8 @@
 """Atlas: what a unit browser shows of dissections, as a few small arrays that a page can read on its own.
 
 Everything that changes with the quantile is read at some levels beforehand, so a page answers without Python.
-Shape letters: Q levels, U units, K nearest concepts of a unit, k top images, h x w cells, J edges of a tail.
+Shape letters: Q levels, U units, P pairs of a unit and a concept near to it, k top images, h x w cells, J edges of a
+tail.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from unitlens.dissection.result import Dissection
 SHARES = (
     3, 2.5, 2, 1.75, 1.5, 1.25, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.175, 0.15, 0.125, 0.1,
 )  # fmt: skip
-NEAREST = 5  # concepts of a unit whose IoU is known at every level
+NEAREST = 5  # concepts that are shown of every unit
+FAINT = 0.02  # IoU below which the nearest concepts of other levels than the result's own are not told
+FOUND = 0.04  # IoU from which on all concepts of a unit are told, so that a search finds it
+ROOM = 16  # pairs a unit for these, on average; with more, only concepts of higher IoU are told
 NONE = 65535  # in place of a concept's number
 UNKNOWN = 2  # in place of yes (1) and no (0)
 
@@ -70,7 +74,6 @@ class Atlas:
         return {
             "dissections": [self._about(of) for of in range(len(self.dissections))],
             "layers": [self._layer_about(key, of, name) for key, (of, name) in self.places.items()],
-            "nearest": NEAREST,
         }
 
     def _about(self, of: int) -> dict[str, Any]:
@@ -93,8 +96,9 @@ class Atlas:
         """The labels of a layer's units at all levels.
 
         label uint16 (Q, U) concepts (65535 = none), iou uint16 (Q, U) in 65534ths, threshold float32 (Q, U), beats
-        uint8 (Q, ceil(U / 4)) whether units beat chance (`quarters`; 2 = not measured), near uint16 (U, K), near_iou
-        uint16 (Q, U, K), peak float32 (U,).
+        uint8 (Q, ceil(U / 4)) whether units beat chance (`quarters`; 2 = not measured), peak float32 (U,). starts int32
+        (U + 1,): the pairs of unit u are starts[u] to starts[u + 1] of near uint16 (P,), concepts, and near_iou uint16
+        (Q, P). found float32 (1,): every concept of this IoU or more, at any level, is among them.
         """
         of, name = self.places[key]
         counts = self.dissections[of].layers[name]
@@ -105,19 +109,24 @@ class Atlas:
         """What is seen of single units (n of them), with at most `images` of their top images.
 
         units int32 (n,), top int32 (n, k) positions in the probe set (-1 = none), value float32 (n, k) peaks,
-        maps uint8 (n, k, h, w) from low (0) to high (255) float32 (n,), precision, recall, least and most (the 90 %
-        interval of the IoU) uint16 (Q, n, K), edges float32 (n, J) and tail float32 (n, J), the share of all pixels
-        above each. J is 0 where only one level is known.
+        maps uint8 (n, k, h, w) from low (0) to high (255) float32 (n,), precision and recall of the label uint16
+        (Q, n), pairs int32 (n,), as many as each unit has in `layer`, and of these, one unit after the other, least and
+        most (the 90 % interval of the IoU) uint16 (Q, sum of pairs), edges float32 (n, J) and tail float32 (n, J), the
+        share of all pixels above each. J is 0 where only one level is known.
         """
         chosen = np.asarray(units, dtype=np.int64)
         of, name = self.places[key]
-        counts, sure = self.dissections[of].layers[name], self._sureness(key)
+        counts, sure, starts = self.dissections[of].layers[name], self._sureness(key), self._sweep(key)["starts"]
+        pairs = [np.arange(starts[unit], starts[unit + 1]) for unit in chosen]
+        flat = np.concatenate([np.zeros(0, np.int64), *pairs])
         maps, low, high = _bytes(counts.top_map[chosen][:, :images].astype(np.float32))
         edges, tail = self._tails(key, chosen)
         return {
             "units": chosen.astype(np.int32), "top": counts.top_index[chosen][:, :images].astype(np.int32),
             "value": counts.top_value[chosen][:, :images].astype(np.float32), "maps": maps, "low": low, "high": high,
-            **{name: values[:, chosen] for name, values in sure.items()}, "edges": edges, "tail": tail,
+            "pairs": np.array([len(some) for some in pairs], np.int32), "edges": edges, "tail": tail,
+            **{name: sure[name][:, chosen] for name in ("precision", "recall")},
+            **{name: sure[name][:, flat] for name in ("least", "most")},
         }  # fmt: skip
 
     def pictures(self, of: int, index: Sequence[int]) -> list[bytes]:
@@ -141,50 +150,67 @@ class Atlas:
         return [alone.at(level) for level in self.levels[of]]
 
     def _swept(self, key: str) -> dict[str, np.ndarray]:
-        """What `layer` gives but the peaks. near: those concepts that are a unit's label at any level, the most
-        frequent one first, then those that it comes nearest at any."""
-        nearest = np.zeros_like(self._readings(key)[0].iou())
-        leads = np.zeros_like(nearest)
-        for reading in self._readings(key):
-            label, _ = reading.best()
-            leads[label >= 0, label[label >= 0]] += 1
-            np.maximum(nearest, reading.iou(), out=nearest)
-        order = np.argsort(-(leads + nearest), axis=1, kind="stable")[:, :NEAREST]  # an IoU is at most 1
-        near = np.where(np.take_along_axis(nearest, order, 1) > 0, order, -1)
-        near = np.pad(near, ((0, 0), (0, max(0, NEAREST - near.shape[1]))), constant_values=-1)
-        rows: dict[str, list[np.ndarray]] = {name: [] for name in ("label", "iou", "threshold", "beats", "near_iou")}
-        for reading in self._readings(key):
-            label, score = reading.best()
-            rows["label"].append(_concepts(label))
-            rows["iou"].append(_shares(score))
-            rows["threshold"].append(reading.layer().threshold.astype(np.float32))
-            rows["beats"].append(_beats(reading))
-            rows["near_iou"].append(_shares(_of(reading.iou(), near)))
-        return {"near": _concepts(near), **{name: np.stack(values) for name, values in rows.items()}}
+        """What `layer` gives but the peaks. Of a unit's pairs its labels are first, by how often they are that."""
+        readings, of = self._readings(key), self.places[key][0]
+        kept, found = _told(readings, self.levels[of].index(float(self.dissections[of].quantile)))
+        labels = [reading.best()[0] for reading in readings]
+        most = np.max([reading.iou() for reading in readings], 0)
+        for label in labels:
+            units = np.flatnonzero(label >= 0)
+            most[units, label[units]] += 1  # an IoU is at most 1
+        unit, concept = kept.nonzero()
+        order = np.lexsort((-most[unit, concept], unit))
+        unit, concept = unit[order], concept[order]
+        starts = np.concatenate([[0], np.bincount(unit, minlength=len(kept)).cumsum()])
+        return {
+            "label": np.stack([_concepts(label) for label in labels]),
+            "iou": np.stack([_shares(reading.best()[1]) for reading in readings]),
+            "threshold": np.stack([reading.layer().threshold.astype(np.float32) for reading in readings]),
+            "beats": np.stack([_beats(reading) for reading in readings]),
+            "starts": starts.astype(np.int32), "near": _concepts(concept), "found": np.array([found], np.float32),
+            "near_iou": np.stack([_shares(reading.iou()[unit, concept]) for reading in readings]),
+        }  # fmt: skip
 
     def _sured(self, key: str) -> dict[str, np.ndarray]:
-        """precision, recall, least and most of all units of a layer, as `units` gives them: uint16 (Q, U, K)."""
-        near = self._sweep(key)["near"].astype(np.int64)
-        near[near == NONE] = -1
+        """precision and recall uint16 (Q, U) of labels, least and most uint16 (Q, P), of all units of a layer."""
+        swept = self._sweep(key)
+        unit = np.repeat(np.arange(len(swept["starts"]) - 1), np.diff(swept["starts"]))
+        concept = swept["near"].astype(np.int64)
         rows: dict[str, list[np.ndarray]] = {"precision": [], "recall": [], "least": [], "most": []}
         for reading in self._readings(key):
-            least, most = reading.intervals()
-            tables = {
-                "precision": reading.metric("precision"),
-                "recall": reading.metric("recall"),
-                "least": least,
-                "most": most,
-            }
-            for name, table in tables.items():
-                rows[name].append(_shares(_of(table, near)))
+            label, _ = reading.best()
+            for name in ("precision", "recall"):
+                rows[name].append(_shares(_at(reading.metric(name), label)))
+            for name, table in zip(("least", "most"), reading.intervals()):
+                rows[name].append(_shares(table[unit, concept]))
         return {name: np.stack(values) for name, values in rows.items()}
 
 
-def _of(table: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """The columns (n, K) of each row of a table (n, C); NaN where there is no such concept."""
+def _told(readings: Sequence[Dissection], here: int) -> tuple[np.ndarray, float]:
+    """Which concepts of each unit are told: bool (U, C), and the IoU from which on all are.
+
+    Labels; those that come nearest at the result's own level, and at others where they are not faint; all found.
+    """
+    most = np.max([reading.iou() for reading in readings], 0)
+    units, concepts = most.shape
+    found = max(FOUND, float(np.partition(most, -ROOM * units, axis=None)[-ROOM * units]) if concepts > ROOM else 0)
+    kept = most >= found
+    for level, reading in enumerate(readings):
+        table, (label, _) = reading.iou(), reading.best()
+        few = min(NEAREST, concepts)
+        nearest = np.argpartition(-table, few - 1, axis=1)[:, :few] if few else np.zeros((units, 0), np.int64)
+        value = np.take_along_axis(table, nearest, 1)
+        told = value > 0 if level == here else value >= FAINT
+        np.put_along_axis(kept, nearest, told | np.take_along_axis(kept, nearest, 1), 1)
+        kept[np.flatnonzero(label >= 0), label[label >= 0]] = True
+    return kept, found
+
+
+def _at(table: np.ndarray, concept: np.ndarray) -> np.ndarray:
+    """The entry (n,) of each row of a table (n, C); NaN where the concept is -1."""
     if not table.shape[1]:
-        return np.full(near.shape, np.nan)
-    return np.where(near >= 0, np.take_along_axis(table, np.maximum(near, 0), 1), np.nan)
+        return np.full(len(table), np.nan)
+    return np.where(concept >= 0, table[np.arange(len(table)), np.maximum(concept, 0)], np.nan)
 
 
 def _shares(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -189,7 +189,10 @@ def _choose(dissection: Dissection, what: Any, layer: str, count: int) -> _Choic
     if what is None:
         return _choose_best(dissection, layer, count)
     if isinstance(what, (str, Concept)):
-        return _choose_concept(dissection, dissection.vocabulary[dissection.vocabulary.index(what)], layer, count)
+        concept = dissection.vocabulary[dissection.vocabulary.index(what)]
+        chosen = _choose_concept(dissection, concept, layer, count)
+        also = [c for c in dissection.vocabulary if what == c.name and c != concept]
+        return replace(chosen, note=" ".join([chosen.note, *(_namesake(dissection, c, layer) for c in also)]))
     numbers = [what] if np.ndim(what) == 0 else list(what)
     units = np.array([check_unit(unit, dissection, layer) for unit in numbers], dtype=np.int64)
     title = f"Unit {units[0]} of {layer}" if len(units) == 1 else f"{plural(len(units), 'unit')} of {layer}"
@@ -205,6 +208,12 @@ def _choose_best(dissection: Dissection, layer: str, count: int) -> _Choice:
     _, iou = dissection.best(layer)
     note = f"No unit of this layer reaches the minimum IoU of {dissection.min_iou:g}; these come nearest, {_ORDER}."
     return _Choice(np.argsort(-iou, kind="stable")[:count], f"Best units of {layer}", note)
+
+
+def _namesake(dissection: Dissection, concept: Concept, layer: str) -> str:
+    """What is said of a concept whose name another one has."""
+    many = int((dissection.iou(layer)[:, dissection.vocabulary.index(concept)] >= dissection.min_iou).sum())
+    return f'"{full_name(concept)}" is another concept, with {plural(many, "unit")} from there on.'
 
 
 def _choose_concept(dissection: Dissection, concept: Concept, layer: str, count: int) -> _Choice:

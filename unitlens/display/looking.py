@@ -74,11 +74,12 @@ def unit_look(look: Look, unit: int) -> Html:
 
 def _body(look: Look, count: int, style: str) -> str:
     units = look.strongest(count)
-    title = f"What {look.layer} of {look.model} sees in this picture"
+    title = f"Where {look.layer} of {look.model} fires in this picture"
     firing = int(look.fires.any(axis=(1, 2)).sum())
     found = look.concepts()
     facts = (
-        f"{firing} of {plural(look.units, 'unit')} fire · {plural(len(found), 'concept')} seen by detectors · "
+        f"{firing} of {plural(look.units, 'unit')} fire · "
+        f"{plural(len(found), 'concept')} among the detectors' labels · "
         f"on average a unit fires on {_usual(look)} of a picture"
     )
     return (
@@ -94,7 +95,8 @@ def _how_to_read(look: Look) -> str:
         f"{_usual(look)} of all pixels of the probe set. The strongest units are those that fire on the "
         "largest part of this picture. Where several fire, the segmented picture gives the place to the one that "
         "is nearest to the highest activation it ever had. The concept of a unit is the one it matches best over "
-        f"the probe set; from an IoU of {look.min_iou:g} on it is a detector."
+        f"the probe set; from an IoU of {look.min_iou:g} on it is a detector. That is a habit, not a sight: in this "
+        "picture it may fire on something else."
     )
 
 
@@ -108,7 +110,7 @@ def _pair(look: Look, units: np.ndarray, found: list[Sighting]) -> str:
     regions = look.segmentation(len(units) or 1, size=whole)
     names = pins(regions, [(int(unit), _name(look, unit)) for unit in units])
     seen = ", ".join(f"{full_name(one.concept)} {_percent(one.share)}" for one in found[:_CONCEPTS])
-    alt = f"The picture, {width} by {height} pixels. Concepts seen: {seen or 'none'}"
+    alt = f"The picture, {width} by {height} pixels. Labels of detectors that fire: {seen or 'none'}"
     ours = ", ".join(f"unit {unit} ({_name(look, unit)}) {_percent((regions == unit).mean())}" for unit in units)
     segmented = _img(painted_regions(picture, regions, units), f"The picture segmented by its units: {ours or 'none'}")
     none = "" if len(units) else '<p class="ul-muted">No unit of this layer fires in this picture.</p>'
@@ -171,7 +173,8 @@ def _concepts_markup(found: list[Sighting]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(one.concept.name)}</th><td>{chip(one.concept.category)}</td>'
         f'<td class="ul-wide">{meter(one.share, full, one.concept.category)}</td>'
-        f"<td{_NUMBER}>{_percent(one.share)}</td><td{_NUMBER}>{escape(_numbers(one.units))}</td></tr>"
+        f"<td{_NUMBER}>{_percent(one.share)}</td>"
+        f'<td class="ul-number ul-last">{escape(_numbers(one.units))}</td></tr>'
         for one in found[:_CONCEPTS]
     )
     words = ("concept", "category", "", "share of the picture", "units")
@@ -179,7 +182,7 @@ def _concepts_markup(found: list[Sighting]) -> str:
     more = len(found) - _CONCEPTS
     rest = f'<p class="ul-muted">and {plural(more, "concept")} more: look.concepts()</p>' if more > 0 else ""
     return (
-        '<h3 class="ul-sub">Concepts its detectors see, by their share of the picture</h3>'
+        '<h3 class="ul-sub">Labels of the detectors that fire, by their share of the picture</h3>'
         f'<table class="ul-bars"><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>{rest}'
     )
 

@@ -25,7 +25,7 @@ from unitlens.errors import OptionError
 #: What a page keeps of a unit, from rich to small: (top images, JPEG quality).
 _KEPT = ((12, 84), (8, 80), (6, 76), (6, 66), (4, 66), (4, 52), (3, 45), (2, 40))
 _LARGEST = (240, 160)  # pixels of a picture in the page
-_BUDGET = 4_500_000  # bytes of numbers, maps and pictures, before they are written as text
+_BUDGET = 4_300_000  # bytes of numbers, maps and pictures, before they are written as text
 _LEAST = 500_000  # of these for maps and pictures, however many numbers there are
 
 
@@ -157,13 +157,18 @@ def _size(atlas: Atlas, units: Mapping[str, np.ndarray], images: int, quality: i
     total = 0.0
     for of in range(len(atlas.dissections)):
         index = _shown(atlas, of, units, images)
-        sample = index[np.unique(np.linspace(0, len(index) - 1, 12).astype(int))] if len(index) else index
-        sizes = [len(_smaller(data, quality)) for data in atlas.pictures(of, sample.tolist())]
+        sizes = [len(_smaller(data, quality)) for data in atlas.pictures(of, _few(index).tolist())]
         total += len(index) * float(np.mean(sizes)) if sizes else 0
     for key, chosen in units.items():
-        one = atlas.units(key, chosen[:1].tolist(), images)
-        total += len(chosen) * sum(array.nbytes for array in one.values())
+        some = _few(chosen)
+        held = sum(array.nbytes for array in atlas.units(key, some.tolist(), images).values())
+        total += held * len(chosen) / max(1, len(some))
     return total
+
+
+def _few(values: np.ndarray) -> np.ndarray:
+    """Twelve of them, evenly spaced, or all."""
+    return values[np.unique(np.linspace(0, len(values) - 1, 12).astype(int))] if len(values) else values
 
 
 def _shown(atlas: Atlas, of: int, units: Mapping[str, np.ndarray], images: int) -> np.ndarray:

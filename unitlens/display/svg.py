@@ -141,10 +141,14 @@ def alike(parts: Iterable[tuple[str, Looks]]) -> str:
 
 
 def style() -> str:
-    """The rules for dark pages. Where a page drops them, the drawing stays as on a light page, ground included."""
+    """The rules for dark pages. Where a page drops them, the drawing stays as on a light page, ground included.
+
+    The system's preference says nothing of the page: exported notebooks are light on dark systems, too.
+    """
     light, dark = (
         "".join(f"--{css}:{page_colour(colour, mode)};" for css, colour in _ROLES.values())
         for mode in ("light", "dark")
     )
     rules = "".join(f".ul-vector .{css}{{fill:var(--{css})}}" for css, _ in _ROLES.values())
-    return element("style", f"{page_rules('.ul-vector', light, dark)}{rules}@media print{{.ul-vector{{{light}}}}}")
+    page = page_rules(".ul-vector", light, dark, system=False)
+    return element("style", f"{page}{rules}@media print{{.ul-vector{{{light}}}}}")

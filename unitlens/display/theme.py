@@ -135,15 +135,16 @@ def _classes() -> str:
     )
 
 
-def page_rules(selector: str, light: str, dark: str) -> str:
+def page_rules(selector: str, light: str, dark: str, system: bool = True) -> str:
     """CSS that gives a selector the declarations of the page's colour.
 
-    A page that names its colour (JupyterLab, VS Code, Colab, `data-theme`) wins over the system's preference.
+    A page that names its colour (JupyterLab, VS Code, Colab, `data-theme`) wins over the system's preference, which
+    counts only where `system` says so.
     """
     hosts = {mode: ",".join(f"{host} {selector}" for host in names) for mode, names in _HOSTS.items()}
+    preferred = f"@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}" if system else ""
     return (
-        f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}\n"
-        f"{hosts['dark']}{{{dark}}}{hosts['light']}{{{light}}}"
+        f"{selector}{{{light}}}{preferred}\n{hosts['dark']}{{{dark}}}{hosts['light']}{{{light}}}"
     )
 
 

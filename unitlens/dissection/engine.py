@@ -242,13 +242,13 @@ class _Run:
         Twice at most with edges placed by what has been counted; those that this leaves, from their exact tails.
         Away from the quantile asked for, one better placed set of edges has to do: exact ones stand no closer.
         Returns which units of which layers."""
-        plan, redone = self.plan, dict[str, np.ndarray]()
+        plan, redone, title = self.plan, dict[str, np.ndarray](), meter.title
         for turn, exactly in enumerate((False, False, True)):
             rows = self.misjudged(counting, tables, shown, RANK_LIMIT if not turn else math.inf)
             if not rows:
                 break
             many = sum(map(len, rows.values()))
-            meter.label(f"Again, {many} unit{'s' * (many > 1)} that the pilot misjudged")
+            meter.label(f"Counting {many} unit{'s' * (many > 1)} once more")
             meter.more((2 if exactly else 1) * len(plan.probe))
             units = {name: torch.from_numpy(some) for name, some in rows.items()}
             if exactly:
@@ -265,6 +265,8 @@ class _Run:
             for name, table in again.items():
                 tables[name] = replaced(tables[name], rows[name], table)
             redone |= {name: np.union1d(some, redone.get(name, some)) for name, some in rows.items()}
+            many = sum(map(len, redone.values()))
+            meter.label(f"{title}, {many} unit{'s' * (many > 1)} of them twice")
         return redone
 
     def misjudged(

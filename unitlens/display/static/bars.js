@@ -2,7 +2,8 @@
 /** Bars: units per concept as buttons, and the curves of one unit. */
 
 import { draw, focused, inPlace, make, roving } from "./dom.js";
-import { NONE, levelWords, plural, share } from "./units.js";
+import { nearest } from "./details.js";
+import { levelWords, plural, share } from "./units.js";
 
 /** The palette's name for a category; the stylesheet has a class for each. @param {string} category */
 export function categoryClass(category) {
@@ -47,8 +48,10 @@ export class BarGraph {
       this.buttons.delete(full);
     }
     let before = null;
+    const several = repeated(bars.map(({ full }) => nameOf(full)));
     for (const bar of bars) {
       const button = this.buttons.get(bar.full) || this.button(bar);
+      button.parts.name.textContent = several.has(nameOf(bar.full)) ? bar.full : nameOf(bar.full);
       before = inPlace(this.element, button.element, before);
       fillButton(button, bar, most, chosen === bar.full.toLowerCase(), other ? other.get(bar.full) || 0 : null);
     }
@@ -58,18 +61,24 @@ export class BarGraph {
 
   /** @param {any} bar */
   button({ full, category }) {
-    const parts = { count: make("b"), first: make("i"), second: make("i", { class: "ul-second" }) };
+    const parts = { count: make("b"), first: make("i"), second: make("i", { class: "ul-second" }), name: make("span", { class: "ul-name" }) };
     const element = make(
       "button",
       { type: "button", class: categoryClass(category), tabindex: -1, onclick: () => this.choose(element.getAttribute("aria-pressed") === "true" ? "" : full) },
       make("span", { class: "ul-column" }, parts.count, parts.first),
-      make("span", { class: "ul-name" }, full.slice(0, full.lastIndexOf(" ("))),
+      parts.name,
     );
     const button = { element, parts, shows: "" };
     this.buttons.set(full, button);
     return button;
   }
 }
+
+/** "tree (object)" -> "tree". @param {string} full */
+const nameOf = (full) => full.slice(0, full.lastIndexOf(" ("));
+
+/** What is in a list more than once. @param {string[]} names */
+const repeated = (names) => new Set(names.filter((name, i) => names.indexOf(name) !== i));
 
 /** Bars in the places they have: those that are gone stay as empty ones, new ones come last.
  * @param {any[]} bars @param {any[]} before */
@@ -89,7 +98,7 @@ function fillButton(button, bar, most, pressed, second) {
   const words = `${bar.full}: ${plural(bar.units, "unit")}${second === null ? "" : `, ${second} in the other`}`;
   for (const name of ["title", "aria-label"]) element.setAttribute(name, words);
   element.setAttribute("aria-pressed", String(pressed));
-  parts.count.textContent = bar.units ? String(bar.units) : "";
+  parts.count.textContent = second ? `${bar.units}/${second}` : bar.units ? String(bar.units) : "";
   parts.first.style.setProperty("--v", `${((100 * bar.units) / most).toFixed(1)}%`);
   parts.second.style.setProperty("--v", `${((100 * (second || 0)) / most).toFixed(1)}%`);
   if (second === null) parts.second.remove();
@@ -103,15 +112,16 @@ const [WIDE, TALL, LEFT, BELOW] = [300, 120, 34, 20];
 export function iouCurves(layer, detail, level) {
   const { levels } = layer.world;
   if (levels.length < 2) return null;
-  const kept = detail.near.map((concept, k) => ({ concept, k })).filter(({ concept }) => concept !== NONE).slice(0, 3);
+  const kept = nearest(detail, level).slice(0, 3);
   const value = (name, q, k) => share(detail[name][q][k]);
-  const top = Math.max(0.1, ...kept.flatMap(({ k }) => levels.map((_, q) => Math.max(value("nearIou", q, k), value("most", q, k) || 0))));
+  const first = kept.slice(0, 1).flatMap(({ k }) => levels.map((_, q) => value("most", q, k) || 0));
+  const top = topOf(Math.max(...first, ...kept.flatMap(({ k }) => levels.map((_, q) => value("nearIou", q, k)))));
   const logs = levels.map((q) => Math.log(1 - q));
   const x = (q) => LEFT + ((WIDE - LEFT - 6) * (logs[0] - logs[q])) / (logs[0] - logs[logs.length - 1]);
   const y = (v) => 6 + (TALL - BELOW - 6) * (1 - v / top);
   const points = (name, k) => levels.map((_, q) => [x(q), y(value(name, q, k))]).filter(([, v]) => !Number.isNaN(v));
   const path = (list) => list.map(([a, b], i) => `${i ? "L" : "M"}${a.toFixed(1)} ${b.toFixed(1)}`).join("");
-  const band = [...points("most", 0), ...points("least", 0).reverse()];
+  const band = kept.length ? [...points("most", kept[0].k), ...points("least", kept[0].k).reverse()] : [];
   const words = kept.map(({ concept, k }) => `${layer.world.names[concept]} ${value("nearIou", level, k).toFixed(2)}`).join(", ");
   const chart = draw(
     "svg",
@@ -122,15 +132,18 @@ export function iouCurves(layer, detail, level) {
     ]),
     shownLevels(levels).map((q) => draw("text", { x: x(q), y: TALL - 4, "text-anchor": "middle" }, percent(levels[q]))),
     band.length > 3 && draw("path", { class: `ul-interval ${categoryClass(layer.world.categories[kept[0].concept])}`, d: `${path(band)}Z` }),
-    kept.map(({ concept, k }) =>
-      draw("path", { class: `ul-line ul-line-${k} ${categoryClass(layer.world.categories[concept])}`, d: path(points("nearIou", k)) })),
+    kept.map(({ concept, k }, i) =>
+      draw("path", { class: `ul-line ul-line-${i} ${categoryClass(layer.world.categories[concept])}`, d: path(points("nearIou", k)) })),
     draw("line", { class: "ul-here", x1: x(level), x2: x(level), y1: 4, y2: TALL - BELOW }),
   );
-  const names = kept.map(({ concept, k }) =>
+  const names = kept.map(({ concept }, i) =>
     make("span", { class: categoryClass(layer.world.categories[concept]) },
-      draw("svg", { class: "ul-key", viewBox: "0 0 22 6" }, draw("path", { class: `ul-line ul-line-${k}`, d: "M0 3H22" })), layer.world.names[concept]));
+      draw("svg", { class: "ul-key", viewBox: "0 0 22 6" }, draw("path", { class: `ul-line ul-line-${i}`, d: "M0 3H22" })), layer.world.names[concept]));
   return make("div", {}, chart, make("div", { class: "ul-legend", "aria-hidden": "true" }, names));
 }
+
+/** Where an axis of IoU ends: a round number with a round half. @param {number} most */
+export const topOf = (most) => [0.1, 0.2, 0.3, 0.4, 0.6, 0.8].find((end) => most <= end) ?? 1;
 
 /** @param {number[]} levels */
 function shownLevels(levels) {
@@ -149,10 +162,10 @@ export function tailBins(detail, threshold, bins = 24) {
   const [low, high] = [edges[0], Math.max(edges[edges.length - 1], detail.value[0] || -Infinity)];
   if (!(high > low)) return null;
   const above = (value) => {
-    // The share above a value: exponential between two edges, as the engine reads it.
+    // The share above a value: exponential between two edges, as the engine reads it; even from the last to the highest.
     let j = 0;
     while (j < edges.length - 1 && edges[j + 1] <= value) j += 1;
-    if (j === edges.length - 1) return value >= high ? 0 : tail[j];
+    if (j === edges.length - 1) return value >= high ? 0 : (tail[j] * (high - value)) / (high - edges[j]);
     const part = (value - edges[j]) / Math.max(edges[j + 1] - edges[j], 1e-12);
     return tail[j + 1] > 0 ? tail[j] * (tail[j + 1] / tail[j]) ** part : tail[j] * (1 - part);
   };

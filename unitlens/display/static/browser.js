@@ -18,7 +18,7 @@ import { pins } from "./pins.js";
 import { Pictures, Strip } from "./tiles.js";
 import { toolbar } from "./toolbar.js";
 import { trouble } from "./trouble.js";
-import { NUMBER, contrast, levelAt, plural, rowAt, rowsOf, tally, whyNone } from "./units.js";
+import { contrast, levelAt, rowAt, rowsOf, statusWords, tally, whyNone } from "./units.js";
 import { zoomed } from "./zoom.js";
 
 const CARD_IMAGES = 4;
@@ -204,14 +204,13 @@ class Browser {
 
   whyEmpty(layers, quantile) {
     if (!layers.length) return "Reading the layer ...";
-    return whyNone(this.wish(), rowsOf(layers, quantile, this.wish({ minIou: 0, chance: false })).length);
+    const found = Math.max(...layers.map((layer) => layer.arrays.found.data[0]));
+    return whyNone(this.wish(), rowsOf(layers, quantile, this.wish({ minIou: 0, chance: false })).length, found);
   }
 
   status(rows, total) {
-    const concepts = tally(rows, []).length;
-    const beaten = rows.filter((row) => row.beats === 0).length;
-    const chance = beaten ? `, ${beaten} ${beaten === 1 ? "does" : "do"} not beat chance (faded)` : "";
-    return rows.length ? `${NUMBER.format(rows.length)} of ${plural(total, "unit")}, ${plural(concepts, "concept")}${chance}.${this.contrast || ""}` : "";
+    if (!rows.length) return "";
+    return `${statusWords(rows, total, this.memory.get("quantile"))}${this.contrast || ""}`;
   }
 
   updateGraph(rows, quantile) {

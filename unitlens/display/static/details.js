@@ -1,6 +1,8 @@
 // @ts-check
 /** Details: what is known of single units, taken out of the arrays of an answer. */
 
+import { share } from "./units.js";
+
 const AT_ONCE = 48; // units asked for together
 
 /** Units of an answer one by one, as the browser keeps them. @param {Record<string, {data: any, shape: number[]}>} arrays */
@@ -10,26 +12,38 @@ export function unitsOf(arrays) {
     const size = arrays[name].data.length / Math.max(1, count);
     return arrays[name].data.subarray(i * size, (i + 1) * size);
   };
-  const byLevel = (name, i) => {
-    const [levels, , near] = arrays[name].shape;
-    return Array.from({ length: levels }, (_, q) => arrays[name].data.subarray((q * count + i) * near, (q * count + i + 1) * near));
-  };
+  const levels = arrays.precision.shape[0];
+  const starts = [0];
+  for (const pairs of arrays.pairs.data) starts.push(starts[starts.length - 1] + pairs);
+  const byLevel = (name, i) => rowsOfPairs(arrays[name].data, levels, starts[i], starts[i + 1]);
+  const ofLabel = (name, i) => Array.from({ length: levels }, (_, q) => arrays[name].data[q * count + i]);
   return Array.from({ length: count }, (_, i) => ({
     maps: part("maps", i), mapShape: [images, h, w], top: part("top", i), value: part("value", i),
     low: arrays.low.data[i], high: arrays.high.data[i], edges: part("edges", i), tail: part("tail", i),
-    ...Object.fromEntries(["precision", "recall", "least", "most"].map((name) => [name, byLevel(name, i)])),
+    ...Object.fromEntries(["precision", "recall"].map((name) => [name, ofLabel(name, i)])),
+    ...Object.fromEntries(["least", "most"].map((name) => [name, byLevel(name, i)])),
   }));
+}
+
+/** Some of the pairs, level by level. @param {Uint16Array} data (levels, pairs) @param {number} levels
+ * @param {number} first @param {number} last */
+function rowsOfPairs(data, levels, first, last) {
+  const all = data.length / Math.max(1, levels);
+  return Array.from({ length: levels }, (_, q) => data.subarray(q * all + first, q * all + last));
 }
 
 /** A unit's detail with its nearest concepts and their IoU at every level, which the layer knows. */
 export function withNear(layer, unit, detail) {
-  const { near, near_iou: iou } = layer.arrays;
-  const [count, levels] = [near.shape[1], layer.world.levels.length];
-  return {
-    ...detail,
-    near: Array.from(near.data.subarray(unit * count, (unit + 1) * count)),
-    nearIou: Array.from({ length: levels }, (_, q) => iou.data.subarray((q * layer.units + unit) * count, (q * layer.units + unit + 1) * count)),
-  };
+  const { starts, near, near_iou: iou } = layer.arrays;
+  const [first, last] = [starts.data[unit], starts.data[unit + 1]];
+  return { ...detail, near: Array.from(near.data.subarray(first, last)), nearIou: rowsOfPairs(iou.data, layer.world.levels.length, first, last) };
+}
+
+/** A unit's near concepts at a level, highest IoU first: [{concept, k, iou}], k their place among its pairs.
+ * @param {any} detail @param {number} level */
+export function nearest(detail, level) {
+  const found = detail.near.map((/** @type {number} */ concept, /** @type {number} */ k) => ({ concept, k, iou: share(detail.nearIou[level][k]) }));
+  return found.sort((a, b) => b.iou - a.iou || a.k - b.k);
 }
 
 /** What is known of units, the last few hundred of them, so that a page does not grow with everything it has shown. */

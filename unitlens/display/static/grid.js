@@ -171,9 +171,9 @@ export class Grid {
   /** @param {any} row @param {number} tile */
   card(row, tile) {
     const strip = new Strip(IMAGES, tile, row.layer.world.picture, this.whole);
-    const parts = { name: make("strong"), chip: make("span", { class: "ul-chip" }), unit: make("span", { class: "ul-muted ul-small" }), bar: make("i"), tick: make("b"), iou: make("span") };
+    const parts = { name: make("strong"), chip: make("span", { class: "ul-chip" }), unit: make("span", { class: "ul-muted ul-small" }), own: make("span", { class: "ul-muted ul-small ul-own" }), bar: make("i"), tick: make("b"), iou: make("span") };
     const meter = make("span", { class: "ul-meter" }, parts.bar, parts.tick);
-    const head = make("div", { class: "ul-head" }, parts.name, parts.chip, parts.unit, make("span", { class: "ul-score" }, meter, parts.iou));
+    const head = make("div", { class: "ul-head" }, parts.name, parts.chip, parts.unit, parts.own, make("span", { class: "ul-score" }, meter, parts.iou));
     const element = make("div", { class: "ul-option", role: "option" }, head, strip.element);
     return { element, strip, parts, meter, kind: kindOf(row, tile), painted: "" };
   }
@@ -194,7 +194,7 @@ export class Grid {
     parts.chip.hidden = row.concept === NONE;
     parts.chip.className = `ul-chip ${categoryClass(category)}`;
     parts.unit.textContent = `${this.many ? `${row.layer.key} · ` : ""}unit ${row.unit}`;
-    parts.unit.title = row.own === row.concept ? "" : `own label: ${shortName(row.layer.world, row.own)}, ${row.ownIou.toFixed(2)}`;
+    parts.own.textContent = row.own === row.concept ? "" : `its label: ${shortName(row.layer.world, row.own)} ${row.ownIou.toFixed(2)}`;
     card.meter.className = `ul-meter ${categoryClass(category)}`;
     parts.bar.style.setProperty("--v", `${Math.min(100, (100 * row.iou) / this.state.full)}%`);
     parts.tick.style.setProperty("--v", `${Math.min(100, (100 * this.state.minIou) / this.state.full)}%`);

@@ -22,12 +22,12 @@ export function remembered(state) {
   };
 }
 
-/** A unit of which the page keeps no pictures. @param {number} levels @param {number} nearest */
-function bare(levels, nearest) {
-  const unknown = Array.from({ length: levels }, () => new Uint16Array(nearest).fill(NONE));
+/** A unit of which the page keeps no pictures. @param {number} levels */
+function bare(levels) {
+  const [labels, pairs] = [NONE, []].map((nothing) => Array.from({ length: levels }, () => nothing));
   return {
     maps: new Uint8Array(0), mapShape: [0, 1, 1], top: [], value: [], low: 0, high: 1, edges: [], tail: [],
-    precision: unknown, recall: unknown, least: unknown, most: unknown,
+    precision: labels, recall: labels, least: pairs, most: pairs,
   };
 }
 
@@ -58,7 +58,7 @@ export function embedded(page, about) {
     layer: async (key) => read(`ul-layer-${about.layers.findIndex((entry) => entry.key === key)}`),
     units: async (key, asked) => {
       const { of } = about.layers.find((entry) => entry.key === key);
-      return asked.map((unit) => kept(key).get(unit) || bare(about.dissections[of].levels.length, about.nearest));
+      return asked.map((unit) => kept(key).get(unit) || bare(about.dissections[of].levels.length));
     },
     pictures: async (of, ids) => ids.map((id) => shown(of).get(id) || new Uint8Array(0)),
   };

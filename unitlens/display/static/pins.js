@@ -3,7 +3,8 @@
 
 import { make } from "./dom.js";
 import { categoryClass } from "./bars.js";
-import { NONE, fullName, share, shortName } from "./units.js";
+import { nearest } from "./details.js";
+import { NONE, fullName, shortName } from "./units.js";
 
 /** @param {any[]} rows @param {any} host */
 export function pins(rows, host) {
@@ -25,8 +26,7 @@ function pin(row, host) {
     strip.paintMasks(row.layer, detail, row.layer.arrays.threshold.data[level * row.layer.units + row.unit], host.style);
   }
   const name = `unit ${row.unit} of ${row.layer.key}`;
-  const near = detail ? detail.near.map((concept, k) => ({ concept, iou: share(detail.nearIou[level][k]) })).filter(({ concept }) => concept !== NONE) : [];
-  near.sort((a, b) => b.iou - a.iou);
+  const near = detail ? nearest(detail, level) : [];
   const category = row.own === NONE ? "other" : row.layer.world.categories[row.own];
   return make(
     "article",

@@ -7,6 +7,8 @@ import { NONE, NUMBER, levelAt, levelWords, plural, rowsOf } from "./units.js";
 
 const ORDER_WORDS = { iou: "highest IoU first", concept: "by concept", unit: "by unit number" };
 
+const shortIou = (/** @type {number} */ value) => String(Number(value.toFixed(3)));
+
 /** @param {string} id @param {any} about @param {any[]} entries @param {import("./browser.js").Memory} memory */
 export function toolbar(id, about, entries, memory) {
   const tabs = tabList(id, entries, memory);
@@ -23,7 +25,10 @@ export function toolbar(id, about, entries, memory) {
   const chance = make("input", { type: "checkbox", onchange: () => memory.set({ beats_chance: chance.checked }) });
   const iou = make("input", {
     type: "number", class: "ul-input ul-narrow", min: 0, max: 1, step: 0.01,
-    onchange: () => memory.set({ min_iou: Math.min(1, Math.max(0, Number(iou.value) || 0)) }),
+    onchange: () => {
+      if (iou.value) memory.set({ min_iou: Math.min(1, Math.max(0, Number(iou.value))) });
+      iou.value = shortIou(memory.get("min_iou"));
+    },
   });
   const slider = quantileSlider(about, memory);
   const element = make(
@@ -45,7 +50,7 @@ export function toolbar(id, about, entries, memory) {
     style.show(memory.get("masks"));
     compare.show(memory.get("compare"));
     chance.checked = memory.get("beats_chance");
-    if (!focused(iou)) iou.value = String(Number(memory.get("min_iou").toFixed(3)));
+    if (!focused(iou)) iou.value = shortIou(memory.get("min_iou"));
     slider.update();
   }
   return { element, update };

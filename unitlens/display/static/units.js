@@ -80,16 +80,15 @@ function conceptsAsked(layer, asked, category) {
 /** One unit as it answers a search at a level, or null: with its own label, or with a near concept that was asked for.
  * @param {Layer} layer @param {number} level @param {number} unit @param {Uint8Array} asked @param {boolean} named */
 function rowOf(layer, level, unit, asked, named) {
-  const { label, iou, beats, near, near_iou: nearIou } = layer.arrays;
+  const { label, iou, beats, starts, near, near_iou: nearIou } = layer.arrays;
   const at = level * layer.units + unit;
   const [own, ownIou] = [label.data[at], share(iou.data[at])];
   const row = { layer, unit, concept: own, iou: ownIou, own, ownIou, beats: quarter(beats, level, unit) };
   if (!named || (own !== NONE && asked[own])) return row;
-  const count = near.shape[1];
-  for (let k = 0, best = -1; k < count; k += 1) {
-    const concept = near.data[unit * count + k];
-    const found = share(nearIou.data[at * count + k]);
-    if (concept !== NONE && asked[concept] && found > best) [best, row.concept, row.iou] = [found, concept, found];
+  for (let k = starts.data[unit], best = -1; k < starts.data[unit + 1]; k += 1) {
+    const concept = near.data[k];
+    const found = share(nearIou.data[level * near.data.length + k]);
+    if (asked[concept] && found > best) [best, row.concept, row.iou] = [found, concept, found];
   }
   return row.concept === own ? null : row;
 }
@@ -126,14 +125,26 @@ const ORDERS = {
 const name = (row) => shortName(row.layer.world, row.concept);
 
 /** Why no unit answers a wish, and what would help: `weak` units answer it but for the least IoU and for chance.
- * @param {Wish} wish @param {number} weak */
-export function whyNone({ query, category, minIou, chance }, weak) {
+ * @param {Wish} wish @param {number} weak @param {number} found the IoU from which on every concept of a unit is known */
+export function whyNone({ query, category, minIou, chance }, weak, found) {
   const text = query.replaceAll('"', "").trim();
   const asked = [text && `"${text}"`, category && `the category ${category}`].filter(Boolean).join(" in ");
-  if (!weak) return asked ? `No unit matches ${asked}. Units are found by number, label and the concepts they come nearest.` : "No unit matches.";
+  if (!weak) return asked ? `No unit matches ${asked}. Units are found by number, label and every concept from IoU ${Number(found.toFixed(3))} on.` : "No unit matches.";
   const limits = [minIou > 0 && `reaches an IoU of ${minIou}`, chance && "beats chance"].filter(Boolean).join(" and ");
   const help = [minIou > 0 && "lower the least IoU", chance && "let in units that do not beat chance"].filter(Boolean).join(" or ");
   return `No unit${asked && ` for ${asked}`} ${limits}. To see ${weak === 1 ? "the one" : `the ${NUMBER.format(weak)}`} that ${weak === 1 ? "does" : "do"} not, ${help}.`;
+}
+
+/** What is on view, in words. @param {Row[]} rows at least one @param {number} total units of the layers on view
+ * @param {number} quantile */
+export function statusWords(rows, total, quantile) {
+  const [own, beaten] = [rows.filter((row) => row.own === row.concept), rows.filter((row) => row.beats === 0)].map((some) => some.length);
+  const named = own < rows.length ? `, ${own} by their own label` : "";
+  const chance = beaten ? `, ${beaten} ${beaten === 1 ? "does" : "do"} not beat chance (faded)` : "";
+  const { levels, here } = rows[0].layer.world;
+  const level = levelAt(levels, quantile);
+  const other = level === here ? "" : ` The result was made at the ${levelWords(levels[here])}: the ${level > here ? "fewer" : "more"} pixels, the ${level > here ? "lower" : "higher"} an IoU can be.`;
+  return `${NUMBER.format(rows.length)} of ${plural(total, "unit")}${named}, ${plural(tally(rows, []).length, "concept")}${chance}.${other}`;
 }
 
 /** Units per concept: [{world, concept, full, category, units, best}], by category, then by falling number.

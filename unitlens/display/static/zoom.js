@@ -3,30 +3,38 @@
 
 import { make } from "./dom.js";
 import { categoryClass, histogram, iouCurves } from "./bars.js";
-import { NONE, levelAt, levelWords, share, shortName } from "./units.js";
+import { nearest } from "./details.js";
+import { NONE, NUMBER, levelAt, levelWords, plural, share, shortName } from "./units.js";
 import { Strip } from "./tiles.js";
 
 const PER_ROW = 4;
+const [NEAREST, LISTED] = [5, 12]; // concepts of a unit that are shown, and at most where it matches so many
 
 /** The sentence that says what a label means. @param {any} row @param {any} detail @param {number} level */
 export function sentence(row, detail, level) {
   if (row.own === NONE) return "Where this unit fires, none of the concepts of the vocabulary is seen.";
-  const k = detail.near.indexOf(row.own);
-  const name = shortName(row.layer.world, row.own);
+  const { world } = row.layer;
+  const name = shortName(world, row.own);
   const percent = (/** @type {number} */ value) => `${Math.round(100 * value)} %`;
-  const parts = k < 0 || Number.isNaN(share(detail.precision[level][k])) ? "" :
-    `Of the pixels where this unit fires, ${percent(share(detail.precision[level][k]))} show ${name}; it fires on ${percent(share(detail.recall[level][k]))} of all ${name} pixels. `;
-  const verdict = row.ownIou >= row.layer.world.min_iou ? "a detector" : `below the minimum IoU of ${row.layer.world.min_iou}, so no detector`;
+  const [right, found] = [share(detail.precision[level]), share(detail.recall[level])];
+  const parts = Number.isNaN(right) ? "" : `Of the pixels where this unit fires, ${percent(right)} show ${name}; it fires on ${percent(found)} of all ${name} pixels. `;
+  const seen = world.shows ? `${NUMBER.format(world.shows[row.own])} of ${plural(world.images, "image")} show ${name}. ` : "";
   const chance = { 0: " It does not beat chance: units match the labels of other images as well.", 1: " It beats chance.", 2: "" }[row.beats] || "";
-  return `${parts}IoU ${row.ownIou.toFixed(2)}: ${verdict}.${chance}`;
+  return `${parts}${seen}IoU ${row.ownIou.toFixed(2)}: ${verdict(row, share(detail.least[level][detail.near.indexOf(row.own)]))}.${chance}`;
+}
+
+/** Whether a unit is a detector, and how sure that is. @param {any} row @param {number} least the IoU's lower end */
+function verdict(row, least) {
+  const limit = row.layer.world.min_iou;
+  if (row.ownIou < limit) return `below the minimum IoU of ${limit}, so no detector`;
+  return least < limit ? `a detector, but the interval reaches below the minimum IoU of ${limit}` : "a detector";
 }
 
 /** A unit's concepts as a table with their intervals. @param {any} row @param {any} detail @param {number} level */
 function conceptTable(row, detail, level) {
   const { world } = row.layer;
-  const kept = detail.near.map((concept, k) => ({ concept, k })).filter(({ concept }) => concept !== NONE);
   const value = (name, k) => share(detail[name][level][k]);
-  kept.sort((a, b) => value("nearIou", b.k) - value("nearIou", a.k));
+  const kept = nearest(detail, level).filter(({ iou }, i) => i < (iou >= world.min_iou ? LISTED : NEAREST));
   const full = Math.max(0.1, ...kept.flatMap(({ k }) => [value("nearIou", k), value("most", k) || 0]));
   const percent = (v) => `${Math.min(100, (100 * v) / full).toFixed(2)}%`;
   const rows = kept.map(({ concept, k }) => {
@@ -39,7 +47,7 @@ function conceptTable(row, detail, level) {
       make("th", { scope: "row" }, world.names[concept]),
       make("td", {}, make("span", { class: `ul-chip ${kind}` }, world.categories[concept])),
       make("td", { class: "ul-wide" },
-        make("span", { class: `ul-meter ${kind}`, "aria-hidden": "true" }, make("i", { style: `--v:${percent(iou)}` }),
+        make("span", { class: `ul-meter ${kind}`, "aria-hidden": "true" }, make("i", { style: `--v:${percent(iou)}` }), make("b", { style: `--v:${percent(world.min_iou)}` }),
           known && make("em", { style: `--from:${percent(least)};--to:${percent(most)}` }))),
       make("td", { class: "ul-number" }, iou.toFixed(3)),
       make("td", { class: "ul-number ul-muted" }, known ? `${least.toFixed(2)}–${most.toFixed(2)}` : ""),
