@@ -29,20 +29,30 @@ view_modules.append("unitlens.display")
 
 #: Public name -> the module that holds it; modules are imported when a name is first used.
 _HOMES = {
+    "Ablate": "unitlens.intervene.edits",
+    "AblationCurve": "unitlens.intervene.curve",
     "ArrayProbe": "unitlens.data.probe",
     "Batch": "unitlens.data.probe",
     "ColourNames": "unitlens.segment.colours",
     "Concept": "unitlens.data.concepts",
     "Custom": "unitlens.segment.custom",
     "Dissection": "unitlens.dissection.result",
+    "Edits": "unitlens.intervene.edits",
+    "Effect": "unitlens.intervene.effect",
+    "Importance": "unitlens.intervene.importance",
+    "Insert": "unitlens.intervene.edits",
     "Look": "unitlens.dissection.looked",
     "Normalize": "unitlens.models.preprocess",
     "ProbeSet": "unitlens.data.probe",
+    "Roles": "unitlens.intervene.roles",
+    "Scale": "unitlens.intervene.edits",
     "Segmentation": "unitlens.data.segmentation",
     "Store": "unitlens.store",
     "Truth": "unitlens.segment.truth",
+    "UnitDetector": "unitlens.intervene.detector",
     "UnitLensError": "unitlens.errors",
     "Vocabulary": "unitlens.data.concepts",
+    "ablation_curve": "unitlens.intervene.removing",
     "browse": "unitlens.widgets.browser",
     "capture": "unitlens.models.capture",
     "dissect": "unitlens.dissection.engine",
@@ -57,12 +67,16 @@ _HOMES = {
     "load_model": "unitlens.models.zoo",
     "load_probe": "unitlens.data.catalogue",
     "look": "unitlens.dissection.look",
+    "measure": "unitlens.intervene.effects",
     "model_card": "unitlens.models.zoo",
     "principal_axes": "unitlens.models.basis",
     "random_rotation": "unitlens.models.basis",
+    "rank_units": "unitlens.intervene.ranking",
     "render_scene": "unitlens.data.scenes",
     "report": "unitlens.display.report",
+    "roles": "unitlens.intervene.roles",
     "split": "unitlens.models.capture",
+    "unit_detector": "unitlens.intervene.detecting",
     "upsample": "unitlens.models.upsample",
 }
 
@@ -85,6 +99,20 @@ if TYPE_CHECKING:
     from unitlens.dissection.looked import Look as Look
     from unitlens.dissection.result import Dissection as Dissection
     from unitlens.dissection.result import load as load
+    from unitlens.intervene.curve import AblationCurve as AblationCurve
+    from unitlens.intervene.detecting import unit_detector as unit_detector
+    from unitlens.intervene.detector import UnitDetector as UnitDetector
+    from unitlens.intervene.edits import Ablate as Ablate
+    from unitlens.intervene.edits import Edits as Edits
+    from unitlens.intervene.edits import Insert as Insert
+    from unitlens.intervene.edits import Scale as Scale
+    from unitlens.intervene.effect import Effect as Effect
+    from unitlens.intervene.effects import measure as measure
+    from unitlens.intervene.importance import Importance as Importance
+    from unitlens.intervene.ranking import rank_units as rank_units
+    from unitlens.intervene.removing import ablation_curve as ablation_curve
+    from unitlens.intervene.roles import Roles as Roles
+    from unitlens.intervene.roles import roles as roles
     from unitlens.models.basis import principal_axes as principal_axes
     from unitlens.models.basis import random_rotation as random_rotation
     from unitlens.models.capture import capture as capture

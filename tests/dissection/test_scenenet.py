@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import unitlens as ul
-from unitlens.intervene.effects import balanced_accuracy
+from unitlens.intervene.tallies import balanced_accuracy
 from unitlens.train.card import removal_effects
 
 LAST_BLOCK = ("conv5_1", "conv5_2", "conv5_3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch  # noqa: F401 (the examples below use it)
 from torch import Tensor, nn
@@ -32,6 +32,15 @@ def layers(model: nn.Module) -> list[str]:
         return getattr(module.forward, "__func__", None) is not nn.Module.forward
 
     return [name for name, module in model.named_modules() if name and callable_(module)]
+
+
+class HasFunctions(Protocol):
+    """What edits have to offer: what is done to the output of each layer."""
+
+    def functions(self) -> Mapping[str, Callable[[Tensor], Tensor]]: ...
+
+
+Edits = Mapping[str, Callable[[Tensor], Tensor]] | HasFunctions
 
 
 class _Stop(BaseException):
@@ -275,12 +284,13 @@ class Edit:
 
 
 @contextmanager
-def edit(model: nn.Module, edits: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[nn.Module]:
+def edit(model: nn.Module, edits: Edits) -> Iterator[nn.Module]:
     """A context in which each named layer's output is replaced by a function of it; yields the model.
 
     edits: layer name -> function that gets a copy of the output (B, U, h, w) (it may write into it) and returns a
-    tensor of the same shape, dtype and device. A layer that is called several times is edited at each call. Edits of
-    nested contexts follow each other, the outer one first. Afterwards, exceptions included, no hook is left.
+    tensor of the same shape, dtype and device. Or edits such as `Ablate("conv5_3", [3, 4])`. A layer that is called
+    several times is edited at each call. Edits of nested contexts follow each other, the outer one first. Afterwards,
+    exceptions included, no hook is left.
 
     Raises LayerNotFound and OptionError at once; ShapeMismatch and LayerError in the forward pass.
 
@@ -289,7 +299,8 @@ def edit(model: nn.Module, edits: Mapping[str, Callable[[Tensor], Tensor]]) -> I
     ...     float(model(torch.ones(1, 3, 2, 2)).detach().sum())
     0.0
     """
-    hooks = [Edit(find_layer(model, name), function) for name, function in edits.items()]
+    functions = edits if isinstance(edits, Mapping) else edits.functions()
+    hooks = [Edit(find_layer(model, name), function) for name, function in functions.items()]
     with ExitStack() as stack:
         for hook in hooks:
             stack.callback(hook.layer.module.register_forward_hook(hook).remove)

@@ -52,6 +52,11 @@ class Split:
         about = {None: "not used yet", True: "tail runs alone", False: "tail needs the images"}[self.exact_tail]
         return f"Split(after {self.name!r}: {about})"
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What the tail does, step by step; empty before the first use, and where it cannot run alone."""
+        return tuple(self._steps)
+
     def head(self, images: Tensor) -> Tensor:
         """What the layer returns for these images: (B, U, h, w) for a convolution, detached.
 

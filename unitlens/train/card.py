@@ -13,7 +13,7 @@ import torch
 
 from unitlens.data.scenes import WORLD
 from unitlens.data.world.vocabulary import CLASSES
-from unitlens.intervene.effects import balanced_accuracy
+from unitlens.intervene.tallies import balanced_accuracy
 from unitlens.models.tiny import SceneNet
 
 Sample = tuple[np.ndarray, np.ndarray]  # pooled features (N, U), class labels (N,)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unitlens.errors import ShapeMismatch
-from unitlens.intervene.effects import balanced_accuracy
+from unitlens.intervene.tallies import balanced_accuracy
 
 
 def naive(predicted: list[int], true: list[int], wanted: int) -> float:
@@ -36,14 +36,13 @@ def test_it_is_the_definition_for_every_class(count, classes):
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
-def test_leading_axes_are_kept():
+def test_every_set_of_answers_is_counted_alone():
     rng = np.random.RandomState(3)
-    predicted, true = rng.randint(4, size=(2, 3, 31)), rng.randint(4, size=31)
+    predicted, true = rng.randint(4, size=(31, 3)), rng.randint(4, size=31)
     got = balanced_accuracy(predicted, true, 4)
-    assert got.shape == (2, 3, 4)
-    for a in range(2):
-        for b in range(3):
-            np.testing.assert_allclose(got[a, b], [naive(predicted[a, b].tolist(), true.tolist(), c) for c in range(4)])
+    assert got.shape == (3, 4)
+    for a in range(3):
+        np.testing.assert_allclose(got[a], [naive(predicted[:, a].tolist(), true.tolist(), c) for c in range(4)])
 
 
 def test_perfect_and_always_wrong_predictions():
@@ -70,7 +69,7 @@ def test_an_images_weight_is_that_of_its_class():
     assert balanced_accuracy(np.zeros(100, int), true, 2).tolist() == [0.5, 0.5]
 
 
-@pytest.mark.parametrize(("predicted", "true"), [((5,), (4,)), ((2, 5), (4,)), ((4,), (2, 4))])
+@pytest.mark.parametrize(("predicted", "true"), [((5,), (4,)), ((5, 2), (4,)), ((4,), (2, 4)), ((4, 2, 2), (4,))])
 def test_numbers_of_images_that_differ_are_refused(predicted, true):
-    with pytest.raises(ShapeMismatch, match=r"predicted has \d images, true has shape"):
+    with pytest.raises(ShapeMismatch, match="expected \\(N,\\) or \\(N, S\\), and \\(N,\\)"):
         balanced_accuracy(np.zeros(predicted, int), np.zeros(true, int), 3)
