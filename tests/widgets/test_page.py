@@ -353,11 +353,8 @@ def test_an_error_is_shown_in_the_widget_with_its_traceback_folded(widget_page: 
     trouble.locator("summary").click()
     assert "in broken" in trouble.locator("pre").inner_text()
     assert counted(widget_page.page) > 100  # what is known is shown nevertheless
-    for _ in range(5):  # every row of cards asks for itself, and a question that fails later says so again
-        trouble.get_by_text("Dismiss").click()
-        widget_page.page.wait_for_timeout(200)
-        if trouble.is_hidden():
-            break
+    trouble.get_by_text("Dismiss").click()
+    widget_page.page.wait_for_timeout(500)  # the room that it leaves shows more units, which are asked for and fail
     assert trouble.is_hidden()
 
 
