@@ -53,6 +53,7 @@ _HOMES = {
     "UnitLensError": "unitlens.errors",
     "Vocabulary": "unitlens.data.concepts",
     "ablation_curve": "unitlens.intervene.removing",
+    "bench": "unitlens.widgets.bench",
     "browse": "unitlens.widgets.browser",
     "capture": "unitlens.models.capture",
     "dissect": "unitlens.dissection.engine",
@@ -129,6 +130,7 @@ if TYPE_CHECKING:
     from unitlens.segment.segmenter import join as join
     from unitlens.segment.truth import Truth as Truth
     from unitlens.store import Store as Store
+    from unitlens.widgets.bench import bench as bench
     from unitlens.widgets.browser import browse as browse
     from unitlens.widgets.lens import lens as lens
 

@@ -29,7 +29,7 @@ LATE = """(() => {
 
 
 def test_a_late_answer_is_waited_for_and_the_note_goes_when_it_comes(run_node: Callable[..., dict[str, Any]]) -> None:
-    found = run_node([{"name": "late", "file": "kernel.js", "act": LATE, "given": None}])["late"]
+    found = run_node([{"name": "late", "file": "asking.js", "act": LATE, "given": None}])["late"]
     assert found == [True, False]
 
 

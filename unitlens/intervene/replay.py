@@ -98,7 +98,8 @@ class Moment:
     """
 
     def __init__(self, replay: Replay, images: Tensor, output: Tensor):
-        self.replay, self.images, self.output = replay, images, output
+        self.replay, self.output = replay, output
+        self.images = None if replay.split.exact_tail else images  # else nobody needs them any more
         self.axis = unit_axis_of(output.ndim, replay.unit_axis)
         self.units = output.shape[self.axis]
         if replay.fill is not None and replay.fill.shape != (self.units,):
@@ -120,21 +121,26 @@ class Moment:
         for chunk in self._chunks(len(keep)):
             yield chunk, self._at_rest(keep[chunk].to(self.output.device))
 
+    @property
+    def bytes(self) -> int:
+        """What it takes to hold."""
+        held = [value for value in vars(self).values() if isinstance(value, Tensor)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
     def edited(self, output: Tensor) -> Tensor:
         """Scores (B, K) for another output of the layer."""
-        with at_rest(self.replay.model, self.images):
+        with at_rest(self.replay.model, self.base):
             return self._scores(output, self.images)
 
     def _at_rest(self, keep: Tensor) -> Tensor:
-        with at_rest(self.replay.model, self.images):
+        with at_rest(self.replay.model, self.base):
             return self._without(keep)
 
     def _prepared(self) -> Tensor:
         return self._scores(self.output, self.images)
 
-    def _scores(self, output: Tensor, images: Tensor) -> Tensor:
-        whole = None if self.replay.split.exact_tail else images
-        return self.replay.classes.scores(self.replay.split.tail(output, whole))
+    def _scores(self, output: Tensor, images: Tensor | None) -> Tensor:
+        return self.replay.classes.scores(self.replay.split.tail(output, images))
 
     def _chunks(self, count: int, held: int = 0) -> list[slice]:
         """count sets in parts that take no more room than there is. held: numbers that one of them takes."""
@@ -151,7 +157,7 @@ class Moment:
         found = self.base[:, None].repeat(1, len(keep), 1)
         if len(images):
             after = _blended(before[images], keep[sets], fill).movedim(1, self.axis)
-            found[images, sets] = self._scores(after.contiguous(), self.images[images])
+            found[images, sets] = self._scores(after.contiguous(), None if self.images is None else self.images[images])
         return found
 
     def _filled(self, like: Tensor) -> Tensor:
@@ -238,7 +244,7 @@ class _Corrected(Moment):
 
     def singles(self) -> Iterator[tuple[slice, Tensor]]:
         for chunk in self._chunks(self.units, self.hidden.numel()):
-            with at_rest(self.replay.model, self.images):
+            with at_rest(self.replay.model, self.base):
                 lost = self.lost[:, chunk]
                 hidden = self.hidden[:, None] - self.mixed.each(lost, chunk)  # (B, u, D, ...)
                 yield chunk, self._where((lost != 0).flatten(2).any(2), hidden)

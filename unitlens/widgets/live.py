@@ -9,9 +9,10 @@ from typing import Any
 
 import anywidget
 import numpy as np
+import traitlets
 
 from unitlens.display.pack import packed
-from unitlens.errors import UnitLensError
+from unitlens.errors import OptionError, UnitLensError
 from unitlens.rich import Html
 
 Answer = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
@@ -20,6 +21,10 @@ Answer = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 def error_words(error: BaseException) -> str:
     """An error in one line; its class too, unless it is one of ours, which say all in words."""
     return str(error) if isinstance(error, UnitLensError) else f"{type(error).__name__}: {error}"
+
+
+class Refused(OptionError, traitlets.TraitError):
+    """A value that a trait does not take; several traits set together all stay as they were."""
 
 
 class LiveView(anywidget.AnyWidget):

@@ -7,7 +7,7 @@ import { axis, contours, refined } from "./contour.js";
 const GAP = 4; // CSS pixels between the images of a strip
 const FINE = 48; // points of the grid along the longer side of a picture on which lines are found
 const DIM = 0.58; // darkness outside
-const HEAT = [
+export const HEAT = [
   [0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85], [227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164],
 ];
 
