@@ -93,9 +93,9 @@ class BenchData:
         return self.workbench.effect(self.keep(units, factor), words)
 
     def state(self, units: np.ndarray, factor: float, most: int) -> dict[str, np.ndarray]:
-        """units int32; most int32 (1,), how many could be taken; after, low, high float32 (3, K), the measures with
-        both ends of their intervals; top1 float32 (1,), share named rightly; flips int32 (1,), answers that change; pairs
-        int32 (P, 3): images newly taken for another class (true class, class now said, images)."""
+        """units int32. most int32 (1,): how many could be taken. after, low, high float32 (3, K): the measures with
+        both ends of their intervals. top1 float32 (1,): share named rightly. flips int32 (1,): answers that change.
+        pairs int32 (P, 3): images newly taken for another class (true class, class now said, images)."""
         bench = self.workbench
         said = bench.said(self.keep(units, factor)[None])[0]
         now = tally(said, bench.true, self.classes)
