@@ -1,5 +1,18 @@
 """Displays of results: importing this package registers every view (`unitlens.rich.renders`)."""
 
-from unitlens.display import cards, charts, gallery, looking, table
+from unitlens.display import (
+    cards,
+    causes,
+    charts,
+    curves,
+    detectors,
+    effects,
+    gallery,
+    importances,
+    looking,
+    table,
+)  # fmt: skip
 
-__all__ = ["cards", "charts", "gallery", "looking", "table"]
+__all__ = [
+    "cards", "causes", "charts", "curves", "detectors", "effects", "gallery", "importances", "looking", "table",
+]  # fmt: skip

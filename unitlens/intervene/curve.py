@@ -91,6 +91,10 @@ class AblationCurve(Rich):
                    "high": high, "intact": np.broadcast_to(self.intact, self.value.shape)}  # fmt: skip
         return pandas.DataFrame({key: np.asarray(table).reshape(-1) for key, table in columns.items()})
 
+    def chart(self, name: str | None = None, **options: Any) -> Any:
+        """A plotly figure: the four curves, of one class or of the mean over classes. Options: level."""
+        return self.view("chart", name, **options)
+
     def text(self) -> str:
         """The text twin: the mean over classes for every kind."""
         about = f"{self.layer}, {self.units} units, {len(self.names)} classes, units ranked by {self.ranked_by}"

@@ -76,6 +76,10 @@ class UnitDetector(Rich):
                    "fitted": self.fitted}  # fmt: skip
         return pandas.DataFrame(columns)
 
+    def chart(self, kind: str = "roc") -> Any:
+        """A plotly figure: "roc" or "peaks"."""
+        return self.view("chart", kind)
+
     def text(self) -> str:
         """The text twin."""
         low, high = self.interval()

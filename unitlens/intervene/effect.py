@@ -107,6 +107,10 @@ class Effect(Rich):
         table |= {name: (total[some] / before.true[some]) for name, total in sums.items()}
         return pandas.DataFrame(table)
 
+    def chart(self, kind: str = "classes", **options: Any) -> Any:
+        """A plotly figure: each class before and after. Options: measure, count, level."""
+        return self.view("chart", kind, **options)
+
     def text(self) -> str:
         """The text twin: what was done, and the classes that change most."""
         mean, low, high = self.mean_change()

@@ -149,6 +149,15 @@ class Importance(Rich):
             rows.append(pandas.DataFrame(row))
         return pandas.concat(rows, ignore_index=True)
 
+    def chart(self, name: str | None = None, **options: Any) -> Any:
+        """A plotly figure: the most important units of a class, or the map of units and classes.
+        Options: count, measure ("balanced accuracy" or "log probability")."""
+        return self.view("chart", name, **options)
+
+    def compare(self, other: Importance) -> Any:
+        """A plotly figure: the loss of log probability here against that of another importance of the same units."""
+        return self.view("compare", other)
+
     def text(self) -> str:
         """The text twin: the most important units of each class."""
         lines = [f"importance of {self.units} units of {self.layer} for {len(self.ranked)} classes, by {self.by}"]

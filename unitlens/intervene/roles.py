@@ -131,6 +131,10 @@ class Roles(Rich):
             return f"{first}: units that more classes rest on match their concept worse."
         return f"{first}: no trend can be told from chance."
 
+    def chart(self, kind: str = "graph", **options: Any) -> Any:
+        """A plotly figure: "graph" or "groups". Options: count."""
+        return self.view("chart", kind, **options)
+
     def text(self) -> str:
         """The text twin: a sentence for each class, and the trend."""
         return "\n".join([*(self.sentence(name) for name in self.names), self.verdict()])
