@@ -5,18 +5,57 @@ from __future__ import annotations
 import dataclasses
 import html
 import re
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from test_views import Page, displays  # noqa: F401  (the fixture registers the displays)
 
 import unitlens as ul
 from unitlens.display.vector import drawable
 from unitlens.errors import OptionError
 from unitlens.intervene.detector import UnitDetector, best_threshold
 from unitlens.intervene.roles import Roles
+from unitlens.rich import view_modules
 
 NAMES = ("<b>beach</b>", "lake", "office")
+VOID = {"img", "br", "meta", "link", "input"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def displays() -> None:
+    if "unitlens.display" not in view_modules:
+        view_modules.append("unitlens.display")
+
+
+class Page(HTMLParser):
+    """Reads a page: its tags, attributes and words; raises on tags that do not close."""
+
+    def __init__(self, markup: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.attributes: list[dict] = []
+        self.words = ""
+        self.feed(markup)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append(tag)
+        self.attributes.append(dict(attributes))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list) -> None:
+        self.tags.append(tag)
+        self.attributes.append(dict(attributes))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "svg"} & set(self.open):
+            self.words += data
 
 
 def seen(result: object) -> str:
@@ -43,7 +82,7 @@ def detector_of(peak: np.ndarray, shows: np.ndarray) -> UnitDetector:
 @pytest.fixture(scope="module")
 def detector() -> UnitDetector:
     rng = np.random.default_rng(0)
-    shows = np.arange(80) % 4 == 0
+    shows = np.arange(80) % 3 == 0
     return detector_of(rng.normal(0, 1, 80) + 2 * shows, shows)
 
 
@@ -55,7 +94,7 @@ def test_a_page_is_harmless_and_small(name: str, request: pytest.FixtureRequest)
     assert "<b>b" not in markup and "<i>water" not in markup
     assert len(markup) < 90_000
     for tag, attributes in zip(page.tags, page.attributes, strict=False):
-        if tag == "svg":
+        if tag == "svg" and "class" in attributes:  # one inside another only cuts what leaves a panel
             assert attributes["role"] == "img" and attributes["aria-label"]
 
 
@@ -168,7 +207,7 @@ def test_a_detector_s_page_tells_its_numbers(detector: UnitDetector) -> None:
     assert f"balanced accuracy {100 * detector.accuracy:.1f} % (95 %: {100 * low:.1f} to {100 * high:.1f})" in words
     assert f"area under the ROC curve {detector.area:.3f}" in words
     assert f"threshold {detector.threshold:.3g}" in words
-    assert "Judged on 40 images, 0 of which show it" in words or "Judged on 40 images" in words
+    assert f"Judged on 40 images, {(detector.shows & ~detector.fitted).sum()} of which show it" in words
     assert Page(detector._repr_html_()).tags.count("svg") >= 2
 
 
@@ -195,7 +234,8 @@ def test_the_peaks_are_all_images_in_their_group_and_kind(detector: UnitDetector
             assert np.allclose(np.sort(y[mine]), np.sort(detector.peak[where & (detector.fitted == fitted)]))
     assert set(figure.data[2].y) == {detector.threshold}
     assert figure.data[0].marker.symbol != figure.data[1].marker.symbol
-    assert [html.unescape(t) for t in figure.layout.xaxis.ticktext] == ["with <b>bed</b> (20)", "without <b>bed</b> (60)"]
+    names = [html.unescape(t) for t in figure.layout.xaxis.ticktext]
+    assert names == ["with <b>bed</b> (27)", "without <b>bed</b> (53)"]
 
 
 def test_of_many_images_some_are_drawn_and_that_is_told() -> None:

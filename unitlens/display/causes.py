@@ -117,7 +117,7 @@ def _groups(roles: Roles) -> go.Figure:
     ]  # fmt: skip
     made = figure(
         verdict(roles),
-        f"Mean best IoU of the units of {roles.layer} by the number of classes they matter for: {told}. {verdict(roles)}",
+        f"Mean best IoU of units of {roles.layer} by the number of classes they matter for: {told}. {verdict(roles)}",
         traces, showlegend=False, margin={"t": 90},
         xaxis={**name_axis(names), "title": {"text": "classes that the unit is among the most important for"}},
         yaxis={"title": {"text": "mean best IoU"}, "range": [0, 1.15 * float(np.max(top, initial=0.01))]},

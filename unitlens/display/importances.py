@@ -132,8 +132,9 @@ def _bars(importance: Importance, name: str, count: int, measure: str) -> go.Fig
     traces = [_unit_bars(one, name, units, measure, words, hatched, len(pair) > 1) for one, words, hatched in pair]
     told = ", ".join(f"unit {u} {_change(importance, u, importance.number(name), measure)}" for u in units.tolist())
     unit = "points of balanced accuracy" if measure == MEASURES[0] else "log probability"
+    which = "its most important unit" if len(units) == 1 else f"each of its {len(units)} most important units"
     return figure(
-        f"What {name} loses without each of its {plural(len(units), 'most important unit')}",
+        f"What {name} loses without {which}",
         f"Change for {name} without each of its most important units of {importance.layer}, in {unit}: {told}.",
         traces, barmode="overlay", showlegend=len(pair) > 1,
         xaxis={**name_axis([str(u) for u in units], 24), "title": {"text": f"unit of {plain(importance.layer)}"}},
@@ -197,17 +198,19 @@ def _largest(fields: np.ndarray, units: np.ndarray, names: list[str], unit: str)
 
 def _fields(fields: np.ndarray, units: np.ndarray, names: list[str], unit: str) -> list[Any]:
     """A trace for each step of the loss, the paler the smaller; losses near 0 have no field, gains a hatched one."""
-    full = float(np.abs(fields).max(initial=0.0))
-    digits = max(0, int(np.ceil(1 - np.log10(full)))) if full > 0 else 1
+    full = float(np.abs(fields[np.isfinite(fields)]).max(initial=0.0))
+    if not full:
+        return []
+    digits = max(0, int(np.ceil(1 - np.log10(full))))
     colour = ",".join(str(int(shade("object").fill[at : at + 2], 16)) for at in (1, 3, 5))
     edges = [full * step for step in _STEPS]
     traces = []
     for low, high, alpha in zip(edges, [*edges[1:], np.inf], (0.26, 0.44, 0.62, 0.8, 1.0), strict=True):
         until = f"to {high:.{digits}f}" if np.isfinite(high) else "or more"
-        where = (fields >= low) & (fields < high) & (full > 0)
+        where = (fields >= low) & (fields < high)
         words = f"loses {low:.{digits}f} {until}"
         traces.append(_boxes(where, fields, units, names, unit, words, {"color": f"rgba({colour},{alpha})"}))
-    gains = fields <= -edges[0] if full > 0 else np.zeros(fields.shape, bool)
+    gains = fields <= -edges[0]
     if gains.any():
         look = marker(shade("texture").fill, True, [1] * int(gains.sum()))
         traces.append(_boxes(gains, fields, units, names, unit, f"gains {edges[0]:.{digits}f} or more", look))
