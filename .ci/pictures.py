@@ -1,6 +1,6 @@
 """Takes pictures of every display, light and dark (needs the extra `test` and Chromium).
 
-    python .ci/pictures.py FOLDER      summary, table, galleries, unit cards, charts, a look, the browser: PNG files
+    python .ci/pictures.py FOLDER      summary, table, galleries, unit cards, charts, a look, causes, the browser: PNG files
     python .ci/pictures.py --readme    the pictures of README.md
 
 Both show the classifier that ships with the package, over generated scenes. README opens with the best unit of each of
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,60 @@ def charts(dissection: ul.Dissection) -> Iterator[tuple[str, str]]:
     for kind in CHARTS:
         figure = dissection.chart(kind)
         yield f"chart-{kind}", figure.to_html(full_html=False, include_plotlyjs=True)
+
+
+@cache
+def causes(images: int) -> dict[str, Any]:
+    """Results about what units are for; from the store after the first time."""
+    model, layer, probe = ul.load_model("scenenet"), LAYERS[-1], ul.load_probe("scenes", count=images)
+    others = ul.load_probe("scenes", count=max(90, images // 2), seed="validation")
+    ranking = ul.rank_units(model, layer, probe, held_out=others)
+    gradient = ul.rank_units(model, layer, probe, by="gradient")
+    dissection = ul.dissect(model, layer, probe)
+    detector = int(dissection.detectors()[0])
+    target = dissection.vocabulary[int(dissection.best()[0][detector])].name
+    return {
+        "importance": ranking, "gradient": gradient, "roles": ul.roles(gradient, dissection),
+        "effect": ul.measure(model, ul.Ablate(layer, ranking.top(ranking.ranked[-1], 20)), probe),
+        "curve": ul.ablation_curve(model, layer, others, ranking),
+        "detector": ul.unit_detector(model, layer, detector, probe, target),
+    }  # fmt: skip
+
+
+def cause_displays(images: int) -> Iterator[tuple[str, str]]:
+    """Name and markup of the page of every result about causes."""
+    for name, result in causes(images).items():
+        yield name, result._repr_html_()
+
+
+def cause_charts(images: int) -> Iterator[tuple[str, Any]]:
+    """Name and figure of every chart of causes."""
+    found = causes(images)
+    ranking = found["importance"]
+    yield "effect-chart", found["effect"].chart()
+    yield "importance-chart", ranking.chart(ranking.ranked[-1])
+    yield "importance-map", ranking.chart(measure="log probability")
+    yield "importance-compare", ranking.compare(found["gradient"])
+    yield "curve-chart", found["curve"].chart()
+    for kind in ("graph", "groups"):
+        yield f"roles-{kind}", found["roles"].chart(kind)
+    for kind in ("roc", "peaks"):
+        yield f"detector-{kind}", found["detector"].chart(kind)
+
+
+def take_causes(browser: Browser, images: int, target: Path, scratch: str) -> None:
+    """Pages light, dark and narrow; charts as plotly draws them and as the drawings that stand in for them."""
+    target.mkdir(parents=True, exist_ok=True)
+    for mode in GROUND:
+        for name, body in cause_displays(images):
+            shoot(browser, written(scratch, name, body, mode), target / f"{name}-{mode}.png", mode, 1140)
+            narrow = written(scratch, f"{name}-narrow", body, mode, 380)
+            shoot(browser, narrow, target / f"{name}-narrow-{mode}.png", mode, 420)
+        for name, figure in cause_charts(images):
+            live = figure.to_html(full_html=False, include_plotlyjs=True)
+            shoot(browser, written(scratch, name, live, mode), target / f"{name}-{mode}.png", mode, 1140)
+            drawing = f'<div data-theme="{mode}">{figure._repr_mimebundle_()["image/svg+xml"]}</div>'
+            shoot(browser, written(scratch, f"{name}-svg", drawing, mode), target / f"{name}-svg-{mode}.png", mode, 1140)
 
 
 def open_best(page: Page) -> None:
@@ -162,6 +217,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         if options.folder:
             take_all(browser, dissection, options.folder, scratch)
+            take_causes(browser, options.images, options.folder, scratch)
         if options.readme:
             take_readme(browser, dissection, scratch)
         browser.close()

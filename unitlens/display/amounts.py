@@ -63,9 +63,9 @@ def between(low: float, high: float, say: Callable[[float], str] = points) -> st
 
 
 def in_brackets(low: float, high: float, say: Callable[[float], str] = points, level: float = 0.95) -> str:
-    """" (95 %: 1 to 2)", or nothing where there is no interval."""
+    """"(95 %: 1 to 2)", or nothing where there is no interval."""
     words = between(low, high, say)
-    return "" if words == UNKNOWN else f" ({100 * level:g} %: {words})"
+    return "" if words == UNKNOWN else f"({100 * level:g} %: {words})"
 
 
 def shift(change: float, low: float, high: float, full: float) -> str:
@@ -106,10 +106,10 @@ def _row(row: Sequence[str], looks: Sequence[str]) -> str:
     return f'<tr><th scope="row"{looks[0]}>{row[0]}</th>{cells}</tr>'
 
 
-def facts(items: Sequence[tuple[str, str]]) -> str:
-    """Words with their numbers, side by side."""
-    pairs = "".join(f"<span>{escape(k)} <strong>{escape(v)}</strong> </span>" for k, v in items)
-    return f'<p class="ul-facts">{pairs}</p>'
+def facts(items: Sequence[tuple[str, str, str]]) -> str:
+    """Words with their numbers and what is said of these, side by side."""
+    pairs = (f"{escape(name)} <strong>{escape(value)}</strong> {escape(more)}" for name, value, more in items)
+    return f'<p class="ul-facts">{"".join(f"<span>{pair.rstrip()} </span>" for pair in pairs)}</p>'
 
 
 def arrow(before: str, after: str) -> str:
@@ -117,11 +117,13 @@ def arrow(before: str, after: str) -> str:
     return f'{before}{aside(" to ")}<span class="ul-muted" aria-hidden="true"> → </span>{after}'
 
 
-def drawn(figure: Any, width: int = 520) -> str:
+def drawn(figure: Any, width: int = 520, titled: bool = True) -> str:
     """A figure as a drawing inside a page: it takes the page's ground and text colours.
 
-    width: pixels at which its words have their size; it grows and shrinks with the page.
+    width: pixels at which its words have their size; it grows and shrinks with the page. titled: keeps its title.
     """
+    if not titled:
+        figure.update_layout(title={"text": ""})
     svg = vector(figure, width).replace(style(), "")
     return f'<figure class="ul-drawn" style="--wide:{width}px">{svg}</figure>'
 
@@ -145,7 +147,7 @@ def upright_axis(names: Sequence[str], title: str = "") -> dict[str, Any]:
     """A y axis of names at 0, 1, 2, ..., the first on top."""
     return {
         "tickvals": list(range(len(names))), "ticktext": [cut(name) for name in names], "showgrid": False,
-        "range": [len(names) - 0.4, -0.6], "title": {"text": title}, "tickfont": {"size": 12 if len(names) < 30 else 11},
+        "range": [len(names) - 0.4, -0.6], "title": {"text": title}, "tickfont": {"size": 12},
     }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ NOTHING = "no concept"
 _MOST_CLASSES = 40
 _WIDTHS = (1.0, 2.0, 3.5, 5.5)  # of lines, by the share of the largest loss
 _COLUMNS = (0.0, 1.0, 2.0)
+_HALF = 0.08  # of the units' column: their numbers stand between two dots
 
 
 @renders(Roles, "html")
@@ -33,8 +34,8 @@ def summary(roles: Roles) -> str:
     free = [name for name in roles.names if name not in set(resting)]
     about = (
         f"{plural(roles.count, 'most important unit')} of {_classes(len(roles.names))}; losses on "
-        f"{'held-out images' if roles.judged == 'held out' else 'the images that ranked them'}; a concept is named from "
-        f"IoU {roles.min_iou:g} on"
+        f"{'held-out images' if roles.judged == 'held out' else 'the images that ranked them'}; a concept is named "
+        f"from IoU {roles.min_iou:g} on"
     )
     items = "".join(f"<li>{_sentence(roles, name)}</li>" for name in resting[:MOST_ROWS])
     more = len(resting) - MOST_ROWS
@@ -102,8 +103,8 @@ def _groups(roles: Roles) -> go.Figure:
     names = [f"{n} or more" if n == MOST_SERVED else str(n) for n in frame["classes"]]
     value, low, high = (frame[key].to_numpy() for key in ("mean_iou", "low", "high"))
     sizes = [plural(int(n), "unit") for n in frame["units"]]
-    told = "; ".join(f"{name} classes: {number(v, '.3f')} ({size})"
-                     for name, v, size in zip(names, value, sizes, strict=True))  # fmt: skip
+    rows = zip(names, value, sizes, strict=True)
+    told = "; ".join(f"{name} classes: {number(v, '.3f')} ({size})" for name, v, size in rows)
     top = np.where(np.isfinite(high), high, value)
     traces = [
         go.Scatter(x=list(range(len(names))), y=value, mode="lines+markers", name="mean best IoU",
@@ -115,8 +116,8 @@ def _groups(roles: Roles) -> go.Figure:
                    cliponaxis=False),
     ]  # fmt: skip
     made = figure(
-        verdict(roles), f"Mean best IoU of the units of {roles.layer} by the number of classes they matter for: {told}. "
-        f"{verdict(roles)}",
+        verdict(roles),
+        f"Mean best IoU of units of {roles.layer} by the number of classes they matter for: {told}. {verdict(roles)}",
         traces, showlegend=False, margin={"t": 90},
         xaxis={**name_axis(names), "title": {"text": "classes that the unit is among the most important for"}},
         yaxis={"title": {"text": "mean best IoU"}, "range": [0, 1.15 * float(np.max(top, initial=0.01))]},
@@ -153,7 +154,9 @@ def _graph(roles: Roles, count: int) -> go.Figure:
     )  # fmt: skip
 
 
-def _ordered(edges: Sequence[tuple[str, Share]], names: Sequence[str]) -> tuple[dict[int, Share], list[tuple[str, str]]]:
+def _ordered(
+    edges: Sequence[tuple[str, Share]], names: Sequence[str]
+) -> tuple[dict[int, Share], list[tuple[str, str]]]:
     """Units and concepts, each at the mean place of what it is joined to, so that few lines cross."""
     spots: dict[int, list[int]] = {}
     shares = {one.unit: one for _, one in edges}
@@ -168,6 +171,12 @@ def _ordered(edges: Sequence[tuple[str, Share]], names: Sequence[str]) -> tuple[
 
 def _concept(one: Share) -> tuple[str, str]:
     return (one.concept, one.category) if one.detector else (NOTHING, "other")
+
+
+def _called(concept: tuple[str, str], concepts: Sequence[tuple[str, str]]) -> str:
+    """Its name, with the category where another concept has the same name."""
+    shared = sum(name == concept[0] for name, _ in concepts) > 1
+    return f"{concept[0]} ({concept[1]})" if shared else concept[0]
 
 
 def _spread(things: Sequence[Any], rows: int) -> dict[Any, float]:
@@ -186,12 +195,13 @@ def _lines(edges: Sequence[tuple[str, Share]], units: dict[int, Share], places: 
         width = _WIDTHS[min(int(one.drop / full * len(_WIDTHS)), len(_WIDTHS) - 1)]
         groups.setdefault((_concept(one)[1], width), []).append((0.0, places[0][name], places[1][one.unit]))
     for unit, one in units.items():
-        groups.setdefault((_concept(one)[1], 1.0), []).append((1.0, places[1][unit], places[2][_concept(one)]))
+        groups.setdefault((_concept(one)[1], 1.0), []).append((1 + _HALF, places[1][unit], places[2][_concept(one)]))
     return [
         go.Scatter(
-            x=[x for start, _, _ in ends for x in (start, start + 1, None)],
-            y=[y for _, here, there in ends for y in (here, there, None)], mode="lines", opacity=0.65,
-            line={"color": shade(category).fill, "width": width}, hoverinfo="skip", showlegend=False, name=plain(category),
+            x=[x for start, _, _ in ends for x in (start, start + 1 - _HALF, None)],
+            y=[y for _, here, there in ends for y in (here, there, None)], mode="lines", opacity=0.75,
+            line={"color": shade(category).fill, "width": width}, hoverinfo="skip", showlegend=False,
+            name=plain(category),
         )
         for (category, width), ends in groups.items()
     ]  # fmt: skip
@@ -211,14 +221,19 @@ def _nodes(
     for category in dict.fromkeys(category for _, category in concepts):
         own = [unit for unit, one in units.items() if _concept(one)[1] == category]
         called = [concept for concept in concepts if concept[1] == category]
-        y = [places[1][unit] for unit in own] + [places[2][concept] for concept in called]
+        heights = [places[1][unit] for unit in own]
         said = [f"unit {unit}: {plain(_concept(units[unit])[0])}, IoU {units[unit].iou:.2f}" for unit in own]
         made.append(go.Scatter(
-            x=[1.0] * len(own) + [2.0] * len(called), y=y, mode="markers+text", textfont=text, cliponaxis=False,
-            name=plain(NOTHING if called == [(NOTHING, "other")] else category),
-            text=[str(unit) for unit in own] + [cut(name) for name, _ in called],
-            textposition=["top center"] * len(own) + ["middle right"] * len(called),
-            marker={"size": 8, "symbol": "circle", "color": shade(category).fill},
-            customdata=said + [plain(name) for name, _ in called], hovertemplate="%{customdata}<extra></extra>",
+            x=[1 - _HALF] * len(own) + [1 + _HALF] * len(own) + [2.0] * len(called),
+            y=heights * 2 + [places[2][concept] for concept in called], mode="markers+text", textfont=text,
+            text=[""] * 2 * len(own) + [cut(_called(concept, concepts)) for concept in called],
+            textposition="middle right",
+            name=plain(NOTHING if called == [(NOTHING, "other")] else category), cliponaxis=False,
+            marker={"size": 7, "symbol": "circle", "color": shade(category).fill},
+            customdata=said * 2 + [plain(name) for name, _ in called], hovertemplate="%{customdata}<extra></extra>",
         ))  # fmt: skip
+    made.append(go.Scatter(
+        x=[1.0] * len(units), y=list(places[1].values()), mode="text", text=[str(unit) for unit in units], name="units",
+        textposition="middle center", textfont=text, showlegend=False, hoverinfo="skip", cliponaxis=False,
+    ))  # fmt: skip
     return made

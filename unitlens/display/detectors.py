@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unitlens.display.amounts import UNKNOWN, drawn, facts, in_brackets, number, share
-from unitlens.display.figures import GREY, figure, plain
+from unitlens.display.amounts import UNKNOWN, cut, drawn, facts, in_brackets, number, share
+from unitlens.display.figures import GREY, figure
 from unitlens.display.markup import escape, page, plural
 from unitlens.display.theme import shade
 from unitlens.errors import OptionError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 KINDS = ("roc", "peaks")
-_MOST_PEAKS = 250  # of each group that are drawn
+_MOST_PEAKS = 200  # of each group that are drawn
 _GOLDEN = 0.6180339887498949
 
 
@@ -28,19 +28,19 @@ def summary(detector: UnitDetector) -> str:
     low, high = detector.interval()
     judged, positive = ~detector.fitted, detector.shows
     items = [
-        ("balanced accuracy", f"{share(detector.accuracy)}{in_brackets(low, high, lambda v: f'{100 * v:.1f}')}"),
-        ("area under the ROC curve", number(area(detector), ".3f")),
-        ("threshold", number(detector.threshold, ".3g")),
+        ("balanced accuracy", share(detector.accuracy), in_brackets(low, high, lambda end: f"{100 * end:.1f}")),
+        ("area under the ROC curve", number(area(detector), ".3f"), ""),
+        ("threshold", number(detector.threshold, ".3g"), ""),
     ]
     words = (
         f"A peak above the threshold says that the image shows {detector.target}. Judged on "
-        f"{plural(int(judged.sum()), 'image')}, {int((judged & positive).sum()):,} of which show it; the threshold comes "
-        f"from {int(detector.fitted.sum()):,} others. The curve is of all {len(detector.peak):,}."
+        f"{plural(int(judged.sum()), 'image')}, {int((judged & positive).sum()):,} of which show it; the threshold "
+        f"comes from {int(detector.fitted.sum()):,} others. The curve is of all {len(detector.peak):,}."
     )
     title = f"Unit {detector.unit} of {detector.layer} as a detector of {detector.target}"
     body = (
         f'<h2 class="ul-title">{escape(title)}</h2>{facts(items)}<p class="ul-words">{escape(words)}</p>'
-        f'<div class="ul-pair">{"".join(drawn(chart(detector, kind), 480) for kind in KINDS)}</div>'
+        f'<div class="ul-pair">{"".join(drawn(chart(detector, kind), 430) for kind in KINDS)}</div>'
     )
     return page(body)
 
@@ -72,8 +72,8 @@ def _roc(detector: UnitDetector) -> go.Figure:
     here = [float(at[side].mean()) if side.any() else None for side in (~detector.shows, detector.shows)]
     told = number(area(detector), ".3f")
     traces: list[Any] = [
-        go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line={"color": GREY, "width": 1.5, "dash": "dot"}, name="chance",
-                   hoverinfo="skip"),
+        go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line={"color": GREY, "width": 1.5, "dash": "dot"},
+                   name="chance", hoverinfo="skip"),
         go.Scatter(x=100 * false[corners], y=100 * true[corners], mode="lines", name="every threshold",
                    line={"color": shade("object").fill, "width": 2.5},
                    hovertemplate="%{y:.1f} % of those with it, %{x:.1f} % of the others<extra></extra>"),
@@ -108,20 +108,19 @@ def _peaks(detector: UnitDetector) -> go.Figure:
     import plotly.graph_objects as go
 
     groups = ((detector.shows, f"with {detector.target}"), (~detector.shows, f"without {detector.target}"))
+    picked = [_picked(detector.peak, where) for where, _ in groups]
+    fewer = any(len(found) < int(where.sum()) for found, (where, _) in zip(picked, groups, strict=True))
+    left = " Of larger groups some images are drawn." if fewer else ""
     traces: list[Any] = []
-    left = ""
     for fitted, words, symbol in ((False, "judged", "circle"), (True, "chose the threshold", "x")):
-        x, y = [], []
-        for place, (where, _) in enumerate(groups):
-            values = np.sort(detector.peak[where & (detector.fitted == fitted)])
-            shown = values[np.linspace(0, len(values) - 1, min(len(values), _MOST_PEAKS // 2)).round().astype(int)]
-            left = left or (" Of larger groups some images are drawn." if len(shown) < len(values) else "")
-            x += [place + 0.56 * ((i * _GOLDEN) % 1 - 0.5) for i in range(len(shown))]
-            y += shown.tolist()
+        spots = [(place + 0.56 * ((i * _GOLDEN) % 1 - 0.5), float(detector.peak[image]))
+                 for place, found in enumerate(picked) for i, image in enumerate(found)
+                 if detector.fitted[image] == fitted]  # fmt: skip
         traces.append(go.Scatter(
-            x=x, y=y, mode="markers", name=words, hovertemplate=f"{words}: %{{y:.3g}}<extra></extra>",
-            marker={"size": 6, "symbol": symbol, "color": shade("object" if not fitted else "texture").fill,
-                    "opacity": 0.65},
+            x=[x for x, _ in spots], y=[y for _, y in spots], mode="markers", name=words,
+            hovertemplate=f"{words}: %{{y:.3g}}<extra></extra>",
+            marker={"size": 6, "symbol": symbol, "color": shade("texture" if fitted else "object").fill,
+                    "opacity": 0.85},
         ))  # fmt: skip
     traces.append(go.Scatter(
         x=[-0.5, 1.5], y=[detector.threshold] * 2, mode="lines", hoverinfo="skip",
@@ -135,9 +134,16 @@ def _peaks(detector: UnitDetector) -> go.Figure:
         f"{number(detector.threshold, '.3g')}.{left}",
         traces, showlegend=True, height=400,
         xaxis={"tickvals": [0, 1], "range": [-0.5, 1.5], "showline": True, "tickangle": 0,
-               "ticktext": [f"{plain(words)}<br>{n:,}" for (_, words), n in zip(groups, sizes, strict=True)]},
+               "ticktext": [f"{cut(words)} ({n:,})" for (_, words), n in zip(groups, sizes, strict=True)]},
         yaxis={"title": {"text": "highest activation"}},
     )  # fmt: skip
+
+
+def _picked(peak: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The images of a group by rising peak, at most so many: evenly over the ranks, both ends among them."""
+    images = np.flatnonzero(where)
+    images = images[np.argsort(peak[images], kind="stable")]
+    return images[np.linspace(0, len(images) - 1, min(len(images), _MOST_PEAKS)).round().astype(int)]
 
 
 def _spread(values: np.ndarray) -> str:

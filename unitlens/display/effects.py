@@ -20,7 +20,7 @@ from unitlens.display.amounts import (
 )  # fmt: skip
 from unitlens.display.figures import GREY, figure, plain
 from unitlens.display.gallery import check_count
-from unitlens.display.markup import escape, page, plural
+from unitlens.display.markup import aside, escape, page, plural
 from unitlens.display.theme import shade
 from unitlens.errors import OptionError
 from unitlens.intervene.effect import Effect
@@ -46,13 +46,14 @@ def summary(effect: Effect) -> str:
     classes = int((effect.tallies[0].true > 0).sum())
     sure = [float(np.exp(values).mean()) for values in (effect.log_before, effect.log_after)]
     items = [
-        ("named rightly", f"{share(before)} → {share(after)}"),
-        ("balanced accuracy", f"{points(mean)} points{in_brackets(low, high)}"),
-        ("mean probability of the right class", f"{share(sure[0])} → {share(sure[1])}"),
+        ("named rightly", f"{share(before)} → {share(after)}", ""),
+        ("balanced accuracy", f"{points(mean)} points", in_brackets(low, high)),
+        ("mean probability of the right class", f"{share(sure[0])} → {share(sure[1])}", ""),
     ]
     skipped = int(effect.notes.get("skipped", 0) or 0)
     left_out = f", {plural(skipped, 'more image')} left out" if skipped else ""
-    about = f"{plural(len(effect.true), 'image')} of {plural(classes, 'class').replace('classs', 'classes')}{left_out}"
+    kinds = "1 class" if classes == 1 else f"{classes} classes"
+    about = f"{plural(len(effect.true), 'image')} of {kinds}{left_out}"
     body = (
         f'<h2 class="ul-title">{escape(effect.edit)}</h2><p class="ul-muted">{escape(about)}</p>{facts(items)}'
         f'<p class="ul-words">{escape(flips_words(effect))}</p>'
@@ -86,20 +87,21 @@ def _classes(effect: Effect) -> str:
     change, (low, high) = effect.change(), effect.interval()
     ends = np.concatenate([table[shown] for table in (change, low, high)])
     full = max(0.02, float(np.abs(ends[np.isfinite(ends)]).max()))
-    values = [[one.measure(name) for one in effect.tallies] for name in ("balanced accuracy", "recall", "precision")]
+    measures = ["balanced accuracy", "recall", "precision"]
+    values = [[one.measure(name) for one in effect.tallies] for name in measures]
     images = effect.tallies[0].true
     rows = [
         [
-            escape(effect.class_names[c]), f"{int(images[c]):,}", share(values[0][0][c]), share(values[0][1][c]),
-            shift(change[c], low[c], high[c], full), f"<strong>{points(change[c])}</strong>", between(low[c], high[c]),
-            *(arrow(share(one[0][c], ""), share(one[1][c], "")) for one in values[1:]),
+            escape(effect.class_names[c]), f"<strong>{points(change[c])}</strong>",
+            shift(change[c], low[c], high[c], full), between(low[c], high[c]),
+            *(arrow(share(one[0][c], ""), share(one[1][c], "")) for one in values), f"{int(images[c]):,}",
         ]
         for c in shown
     ]  # fmt: skip
-    header = ["class", "images", "before", "after", "change", "points", "95 % interval", "recall, %", "precision, %"]
+    header = ["class", "change", aside("as a bar"), "95 % interval", *measures, "images"]
     rest = len(ordered) - len(shown)
     more = "" if not rest else f"{rest} more change less or not at all; effect.frame() has every class."
-    table = grid("classes by change of balanced accuracy", header, rows, right=[1, 2, 3, 5, 7, 8])
+    table = grid("change of balanced accuracy, in points, and what was measured, in %", header, rows, [1, 4, 5, 6, 7])
     return f'<h3 class="ul-sub">Classes that change most</h3>{table}<p class="ul-rest ul-muted">{escape(more)}</p>'
 
 
@@ -109,7 +111,7 @@ def _confusions(effect: Effect) -> str:
     if not pairs:
         return ""
     rows = [[escape(true), escape(said), f"{many:,}"] for true, said, many in pairs]
-    table = grid("images newly named wrongly", ["images of", "are now taken for", "images"], rows, right=[2])
+    table = grid("images that were named rightly before", ["images of", "are now taken for", "images"], rows, right=[2])
     return f'<h3 class="ul-sub">Newly taken for</h3><div class="ul-narrowly">{table}</div>'
 
 
@@ -130,25 +132,28 @@ def chart(
     known = np.flatnonzero(np.isfinite(change))
     ordered = known[np.argsort(-np.abs(change[known]), kind="stable")][: check_count("count", count)]
     names = [effect.class_names[c] for c in ordered]
-    traces = _dots(names, *(100 * table[ordered] for table in (before, after, before + low, before + high)), level)
+    percent = [100 * table[ordered] for table in (before, after, before + low, before + high)]
+    traces = _dots(names, percent, level)
     mean, *ends = effect.mean_change(measure, level)
     left = f" ({len(ordered)} of {len(known)} classes)" if len(ordered) < len(known) else ""
     told = [f"{name} {share(before[c])} to {share(after[c])}" for name, c in zip(names, ordered, strict=True)]
     return figure(
         f"{measure.capitalize()} changes by {points(mean)} points on average{left}",
         f"{effect.edit}: {measure} before and after, {points(mean)} points on average over classes"
-        f"{in_brackets(ends[0], ends[1], level=level)}{left}. {'; '.join(told) or 'No class is known'}.",
+        f" {in_brackets(ends[0], ends[1], level=level)}{left}. {'; '.join(told) or 'No class is known'}.",
         traces, height=150 + 22 * max(4, len(names)), xaxis={"title": {"text": f"{measure}, %"}, "showgrid": True},
         yaxis=upright_axis(names), showlegend=True,
     )  # fmt: skip
 
 
-def _dots(
-    names: list[str], before: np.ndarray, after: np.ndarray, low: np.ndarray, high: np.ndarray, level: float
-) -> list[Any]:
-    """A line from before to after, a hollow circle and a filled diamond with the interval of the change."""
+def _dots(names: list[str], percent: list[np.ndarray], level: float) -> list[Any]:
+    """A line from before to after, a hollow circle and a filled diamond with the interval of the change.
+
+    percent: before, after, and both ends of the interval.
+    """
     import plotly.graph_objects as go
 
+    before, after, low, high = percent
     rows, words = list(range(len(names))), [plain(name) for name in names]
     joined: list[Any] = [value for pair in zip(before, after, strict=True) for value in (*pair, None)]
     look = {"size": 9, "color": GREY, "symbol": "circle-open", "line": {"width": 2}}

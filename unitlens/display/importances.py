@@ -38,7 +38,7 @@ def summary(importance: Importance) -> str:
     rows = [[escape(name), *(_cell(importance, name, int(unit)) for unit in importance.top(name, count))]
             for name in shown]  # fmt: skip
     unit = "points of balanced accuracy" if importance.by == "ablation" else "log probability"
-    table = grid(f"change without each of the most important units, in {unit}", ["class", *ordinals], rows)
+    table = grid(f"{unit} without each unit alone", ["class", *ordinals], rows)
     title = f"Importance of {plural(importance.units, 'unit')} of {importance.layer}"
     body = (
         f'<h2 class="ul-title">{escape(title)}</h2><p class="ul-words">{escape(made_words(importance))}</p>'
@@ -66,10 +66,13 @@ def _change(importance: Importance, unit: int, number_: int, measure: str | None
 
 
 def _cell(importance: Importance, name: str, unit: int) -> str:
-    at = importance.number(name)
-    other = importance.held_out
-    held = f' <span class="ul-muted">held out {_change(other, unit, at)}</span>' if other and name in other.ranked else ""
-    return f"unit {unit} <strong>{_change(importance, unit, at)}</strong>{held}"
+    """A unit, what the class loses without it, the same held out, and where that was counted the log probability."""
+    at, other = importance.number(name), importance.held_out
+    more = [f"held out {_change(other, unit, at)}"] if other and name in other.ranked else []
+    if importance.by == "ablation":
+        more.append(f"log p {_change(importance, unit, at, MEASURES[1])}")
+    below = f'<br><span class="ul-muted ul-small">{" · ".join(more)}</span>' if more else ""
+    return f"unit {unit} <strong>{_change(importance, unit, at)}</strong>{below}"
 
 
 def made_words(importance: Importance) -> str:
@@ -129,8 +132,9 @@ def _bars(importance: Importance, name: str, count: int, measure: str) -> go.Fig
     traces = [_unit_bars(one, name, units, measure, words, hatched, len(pair) > 1) for one, words, hatched in pair]
     told = ", ".join(f"unit {u} {_change(importance, u, importance.number(name), measure)}" for u in units.tolist())
     unit = "points of balanced accuracy" if measure == MEASURES[0] else "log probability"
+    which = "its most important unit" if len(units) == 1 else f"each of its {len(units)} most important units"
     return figure(
-        f"What {name} loses without each of its {plural(len(units), 'most important unit')}",
+        f"What {name} loses without {which}",
         f"Change for {name} without each of its most important units of {importance.layer}, in {unit}: {told}.",
         traces, barmode="overlay", showlegend=len(pair) > 1,
         xaxis={**name_axis([str(u) for u in units], 24), "title": {"text": f"unit of {plain(importance.layer)}"}},
@@ -179,7 +183,7 @@ def _map(importance: Importance, count: int, measure: str) -> go.Figure:
         f"Loss of {measure} of {who} without each of {plural(len(units), 'unit')} of {importance.layer}. The largest: "
         f"{_largest(fields, units, names, unit)}.",
         _fields(fields, units, names, unit), barmode="overlay", height=250 + 15 * max(6, len(units)), showlegend=True,
-        xaxis=name_axis(names),
+        xaxis={**name_axis(names), "showgrid": True},
         yaxis={"tickvals": list(range(len(units))), "ticktext": [str(u) for u in units], "tickfont": {"size": 10},
                "range": [len(units) - 0.4, -0.6], "showgrid": False, "title": {"text": "unit"}},
     )  # fmt: skip
@@ -194,17 +198,19 @@ def _largest(fields: np.ndarray, units: np.ndarray, names: list[str], unit: str)
 
 def _fields(fields: np.ndarray, units: np.ndarray, names: list[str], unit: str) -> list[Any]:
     """A trace for each step of the loss, the paler the smaller; losses near 0 have no field, gains a hatched one."""
-    full = float(np.abs(fields).max(initial=0.0))
-    digits = max(0, int(np.ceil(1 - np.log10(full)))) if full > 0 else 1
+    full = float(np.abs(fields[np.isfinite(fields)]).max(initial=0.0))
+    if not full:
+        return []
+    digits = max(0, int(np.ceil(1 - np.log10(full))))
     colour = ",".join(str(int(shade("object").fill[at : at + 2], 16)) for at in (1, 3, 5))
     edges = [full * step for step in _STEPS]
     traces = []
-    for low, high, alpha in zip(edges, [*edges[1:], np.inf], (0.18, 0.38, 0.58, 0.78, 1.0), strict=True):
+    for low, high, alpha in zip(edges, [*edges[1:], np.inf], (0.26, 0.44, 0.62, 0.8, 1.0), strict=True):
         until = f"to {high:.{digits}f}" if np.isfinite(high) else "or more"
-        where = (fields >= low) & (fields < high) & (full > 0)
+        where = (fields >= low) & (fields < high)
         words = f"loses {low:.{digits}f} {until}"
         traces.append(_boxes(where, fields, units, names, unit, words, {"color": f"rgba({colour},{alpha})"}))
-    gains = fields <= -edges[0] if full > 0 else np.zeros(fields.shape, bool)
+    gains = fields <= -edges[0]
     if gains.any():
         look = marker(shade("texture").fill, True, [1] * int(gains.sum()))
         traces.append(_boxes(gains, fields, units, names, unit, f"gains {edges[0]:.{digits}f} or more", look))
@@ -217,7 +223,8 @@ def _boxes(
     import plotly.graph_objects as go
 
     rows, columns = np.nonzero(where)
-    said = [f"{plain(names[c])}, unit {units[r]}: {fields[r, c]:.3g} {unit}" for r, c in zip(rows, columns, strict=True)]
+    said = [f"{plain(names[c])}, unit {units[r]}: {fields[r, c]:.3g} {unit}"
+            for r, c in zip(rows, columns, strict=True)]  # fmt: skip
     empty = not len(rows)  # its key stays in the legend
     return go.Bar(
         x=[None] if empty else columns, y=[None] if empty else np.full(len(rows), 0.92), width=0.92,
@@ -239,8 +246,10 @@ def compare(importance: Importance, other: Importance) -> go.Figure:
     rho = number(importance.agreement(other), "+.2f")
     known = np.isfinite(importance.log_drop) & np.isfinite(other.log_drop)
     matters = (importance.matters() | other.matters()) & known
-    series = [(known & ~matters, "other pairs of unit and class", "circle-open", GREY, 5),
-              (matters, "among the four most important units of a class", "diamond", shade("object").fill, 8)]  # fmt: skip
+    series = [
+        (known & ~matters, "other pairs of unit and class", "circle-open", GREY, 5),
+        (matters, "among the four most important units of a class", "diamond", shade("object").fill, 8),
+    ]
     traces: list[Any] = []
     for where, words, symbol, colour, size in series:
         u, c = _thinned(np.nonzero(where), importance.log_drop[where])

@@ -65,7 +65,8 @@ class UnitDetector(Rich):
         weights = draws_of(int(judged.sum()))
         with np.errstate(invalid="ignore", divide="ignore"):
             found = ((weights @ (said & shows)) / (weights @ shows) + (weights @ (~said & ~shows)) / (weights @ ~shows))
-        low, high = ends(found[np.isfinite(found)] / 2, level)
+        known = found[np.isfinite(found)] / 2
+        low, high = ends(known, level) if len(known) else (np.nan, np.nan)
         return float(low), float(high)
 
     def frame(self) -> pandas.DataFrame:
