@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,8 @@ class Importance(Rich):
 
     layer: dotted name. class_names: K. by: "ablation" or "gradient".
     log_drop: float64 (U, K), by how much the log probability of the class falls in its own images without the unit, on
-    average (for "gradient" an estimate of it); NaN for a class without images.
+    average (for "gradient" an estimate of it); NaN for a class without images. log_error: its standard error (U, K), or
+    None for "gradient".
     true, base: whole numbers (N,), true class and what is said with all units; said: (N, U) without each unit. None for
     "gradient". held_out: the same ablations on other images, or None.
     recipe: everything the result depends on. notes: model, way, images skipped.
@@ -43,6 +45,7 @@ class Importance(Rich):
     held_out: Importance | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    log_error: np.ndarray | None = None
 
     @property
     def units(self) -> int:
@@ -62,6 +65,21 @@ class Importance(Rich):
         """By how much balanced accuracy falls without each unit: float64 (U, K). Raises OptionError for "gradient"."""
         intact, without = self.tallies
         return np.asarray(intact.balanced_accuracy - without.balanced_accuracy)
+
+    @property
+    def fall(self) -> np.ndarray:
+        """By which share the probability of the class falls in its own images without each unit, in the geometric
+        mean: float64 (U, K), 1 - exp(-log_drop); negative where it rises."""
+        return np.asarray(-np.expm1(-self.log_drop))
+
+    def fall_interval(self, name: str, level: float = 0.95) -> Interval:
+        """Both ends (U,) of the interval of a class's `fall`, from the standard error; NaN for "gradient" and for a
+        class of one image."""
+        number = self.number(name)
+        error = np.full(self.units, np.nan) if self.log_error is None else self.log_error[:, number]
+        wide = NormalDist().inv_cdf((1 + level) / 2) * error
+        low, high = (-np.expm1(-(self.log_drop[:, number] + side * wide)) for side in (-1, 1))
+        return low, high
 
     @cached_property
     def ranked(self) -> tuple[str, ...]:
@@ -135,7 +153,7 @@ class Importance(Rich):
 
     def frame(self, name: str | None = None) -> pandas.DataFrame:
         """One row per unit and ranked class, the most important first: class, unit, rank, drop (balanced accuracy;
-        NaN for "gradient"), log_drop, and the same held out where it was measured."""
+        NaN for "gradient"), fall (of the probability), log_drop, and drop and fall held out where measured."""
         import pandas
 
         rows = []
@@ -143,9 +161,10 @@ class Importance(Rich):
             number, order = self.number(one), self.order(one)
             drops = self.drop[order, number] if self.by == "ablation" else np.full(len(order), np.nan)
             row = {"class": one, "unit": order, "rank": np.arange(1, len(order) + 1), "drop": drops,
-                   "log_drop": self.log_drop[order, number]}  # fmt: skip
+                   "fall": self.fall[order, number], "log_drop": self.log_drop[order, number]}  # fmt: skip
             if self.held_out is not None:
                 row["held_out_drop"] = self.held_out.drop[order, number]
+                row["held_out_fall"] = self.held_out.fall[order, number]
             rows.append(pandas.DataFrame(row))
         return pandas.concat(rows, ignore_index=True)
 
@@ -160,19 +179,15 @@ class Importance(Rich):
 
     def text(self) -> str:
         """The text twin: the most important units of each class."""
-        lines = [f"importance of {self.units} units of {self.layer} for {len(self.ranked)} classes, by {self.by}"]
+        about = f"importance of {self.units} units of {self.layer} for {len(self.ranked)} classes, by {self.by}"
+        lines = [f"{about}; by how much the probability of the class falls without the unit:"]
         for name in self.ranked:
             number = number_of(name, self.class_names)
-            some = ", ".join(f"{u} ({self._told(u, number)})" for u in self.top(name))
+            some = ", ".join(f"{u} ({-100 * self.fall[u, number]:+.0f} %)" for u in self.top(name))
             lines.append(f"  {name}: {some}")
         if self.held_out is not None:
             lines.append(f"rank correlation with other images: {self.agreement(self.held_out):.2f}")
         return "\n".join(lines)
-
-    def _told(self, unit: int, number: int) -> str:
-        if self.by == "gradient":
-            return f"{-self.log_drop[unit, number]:+.2f}"
-        return f"{-100 * self.drop[unit, number]:+.1f}"
 
     def __repr__(self) -> str:
         return f"Importance({self.layer}, {self.units} units, {len(self.ranked)} classes, by {self.by})"

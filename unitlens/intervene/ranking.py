@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,14 +77,14 @@ def rank_units(
                                                                                            unit_axis)  # fmt: skip
     if held_out is not None:
         other = _ablated(checked, layer, fill, unit_axis)
-    return Importance(**{**vars(found), "held_out": other})
+    return dataclasses.replace(found, held_out=other)
 
 
 def _ablated(source: Source, layer: str, fill: Tensor | None, unit_axis: int | None) -> Importance:
     trials = run_trials(source, layer, None, fill=fill, unit_axis=unit_axis, title=f"Switching off units of {layer}")
     return Importance(
         layer, source.names, "ablation", trials.lost, trials.true, trials.base, trials.said, None,
-        _recipe(source, layer, "ablation", fill), _notes(source, trials.skipped, trials.way),
+        _recipe(source, layer, "ablation", fill), _notes(source, trials.skipped, trials.way), trials.error,
     )  # fmt: skip
 
 

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 MOST_SERVED = 7  # the last group holds units that serve so many classes or more
 DRAWS = 2000
+LEAST = 0.01  # fall of the probability from which a class is said to rest on a unit
+MEANING = "In brackets: the unit, and by how much the probability of the class falls without it in its own images."
 
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """One unit's part in a class: `drop` of the class's balanced accuracy without it, and what the unit detects."""
+    """One unit's part in a class: by which share the probability of the class falls without it, and what it detects."""
 
     unit: int
-    drop: float
+    fall: float
     concept: str
     category: str
     iou: float
@@ -40,17 +42,17 @@ class Roles(Rich):
     """For each class its most important units and what they detect; for each unit how many classes rest on it.
 
     Made by `roles`. layer: dotted name. names: the k classes. count: units per class that count as important.
-    units: int64 (k, count), the most important first. drop: float64 (k, count), what each class loses without them:
-    balanced accuracy, or log probability where `by` is "gradient".
+    units: int64 (k, count), the most important first. fall: float64 (k, count), by which share the probability of the
+    class falls in its own images without each of them, see `Importance.fall`.
     concept, category: of every unit, (U,); "" where none overlaps. iou: float64 (U,), its best IoU. min_iou: from which
-    a unit is a detector. judged: on which images `drop` was measured, "held out" or "ranked".
+    a unit is a detector. judged: on which images `fall` was measured, "held out" or "ranked".
     """
 
     layer: str
     names: tuple[str, ...]
     count: int
     units: np.ndarray
-    drop: np.ndarray
+    fall: np.ndarray
     concept: tuple[str, ...]
     category: tuple[str, ...]
     iou: np.ndarray
@@ -68,23 +70,19 @@ class Roles(Rich):
         """The most important units of a class. Raises OptionError for an unknown class."""
         at = number_of(name, self.names)
         return [
-            Share(int(u), float(drop), self.concept[u], self.category[u], float(self.iou[u]),
+            Share(int(u), float(fall), self.concept[u], self.category[u], float(self.iou[u]),
                   bool(self.concept[u]) and float(self.iou[u]) >= self.min_iou)
-            for u, drop in zip(self.units[at], self.drop[at], strict=True)
+            for u, fall in zip(self.units[at], self.fall[at], strict=True)
         ]  # fmt: skip
 
     def sentence(self, name: str) -> str:
-        """What a class rests on, in words: "beach rests on sand (unit 41, -2.1 points), ..."."""
-        parts = [f"{one.concept if one.detector else 'no concept'} (unit {one.unit}, {self.told(one.drop)})"
-                 for one in self.shares(name) if one.drop > 0]  # fmt: skip
+        """What a class rests on, in words: "beach rests on sand (unit 41, -21 %), ..."."""
+        parts = [f"{one.concept if one.detector else 'no concept'} (unit {one.unit}, {told(one.fall)})"
+                 for one in self.shares(name) if one.fall >= LEAST]  # fmt: skip
         if not parts:
-            return f"{name} rests on no single unit: switching off any one of them loses nothing."
+            return f"{name} rests on no single unit: without any one of them its probability falls by less than 1 %."
         listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
         return f"{name} rests on {listed}."
-
-    def told(self, drop: float) -> str:
-        """A loss in words: points of balanced accuracy, or log probability."""
-        return f"{-100 * drop:+.1f} points" if self.by == "ablation" else f"{-drop:+.2f} log probability"
 
     def groups(self, level: float = 0.95) -> pandas.DataFrame:
         """Units by the number of classes they matter for [paper.md 1.3, Figure 2d]: classes (the last: or more),
@@ -111,12 +109,12 @@ class Roles(Rich):
         return _spearman(self.iou, self.served), float(low), float(high)
 
     def frame(self) -> pandas.DataFrame:
-        """One row per class and important unit: class, rank, unit, drop, concept, category, iou, detector, served."""
+        """One row per class and important unit: class, rank, unit, fall, concept, category, iou, detector, served."""
         import pandas
 
-        rows = [(name, rank, s.unit, s.drop, s.concept, s.category, s.iou, s.detector, int(self.served[s.unit]))
+        rows = [(name, rank, s.unit, s.fall, s.concept, s.category, s.iou, s.detector, int(self.served[s.unit]))
                 for name in self.names for rank, s in enumerate(self.shares(name), 1)]  # fmt: skip
-        columns = ["class", "rank", "unit", "drop", "concept", "category", "iou", "detector", "served"]
+        columns = ["class", "rank", "unit", "fall", "concept", "category", "iou", "detector", "served"]
         return pandas.DataFrame(rows, columns=columns)
 
     def verdict(self) -> str:
@@ -137,10 +135,20 @@ class Roles(Rich):
 
     def text(self) -> str:
         """The text twin: a sentence for each class, and the trend."""
-        return "\n".join([*(self.sentence(name) for name in self.names), self.verdict()])
+        return "\n".join([MEANING, *(self.sentence(name) for name in self.names), self.verdict()])
 
     def __repr__(self) -> str:
         return f"Roles({self.layer}, {len(self.names)} classes, {self.count} units each)"
+
+
+def told(fall: float) -> str:
+    """A fall of probability in words.
+
+    >>> told(0.213), told(-0.05), told(0.0)
+    ('-21 %', '+5 %', '0 %')
+    """
+    words = f"{-100 * fall:+.0f} %"
+    return "0 %" if words[1:] == "0 %" else words
 
 
 def roles(importance: Importance, dissection: Dissection, *, count: int = 4) -> Roles:
@@ -174,9 +182,8 @@ def roles(importance: Importance, dissection: Dissection, *, count: int = 4) -> 
     numbers = [importance.number(name) for name in importance.ranked]
     units = importance.orders[:count, numbers].T  # (k, count)
     judge = importance.held_out or importance
-    table = judge.log_drop if judge.by == "gradient" else judge.drop
     return Roles(
-        importance.layer, importance.ranked, int(count), units, table[units, np.array(numbers)[:, None]],
+        importance.layer, importance.ranked, int(count), units, judge.fall[units, np.array(numbers)[:, None]],
         tuple(c.name if c else "" for c in named), tuple(c.category if c else "" for c in named), iou,
         dissection.min_iou, importance.by, "held out" if importance.held_out else "ranked",
         {"model": importance.notes.get("model", "")},

@@ -15,7 +15,7 @@ from unitlens.intervene.replay import Moment, Replay
 from unitlens.intervene.source import Arrays, Source, joined
 from unitlens.progress import Meter
 
-NEEDS = ("true", "base", "said", "lost")
+NEEDS = ("true", "base", "said", "lost", "squares")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,7 @@ class Trials:
 
     index int64 (N,): positions in the probe set. true, base: class numbers (N,). said (N, S). lost: float64 (S, K),
     the mean fall of the true class's log probability over the images of each class; NaN for a class without images.
+    error: float64 (S, K), the standard error of that mean; NaN for a class of one image.
     way: how it was computed, see `Replay`. skipped: images that could not be read or have no label.
     """
 
@@ -32,6 +33,7 @@ class Trials:
     base: np.ndarray
     said: np.ndarray
     lost: np.ndarray
+    error: np.ndarray
     way: str
     skipped: int
 
@@ -55,13 +57,20 @@ def run_trials(
         raise ProbeError("probe: no image has a class label; nothing can be lost")
     true = joined(parts, "true")
     per_class = np.bincount(true, minlength=len(source.names))
-    lost = np.add.reduce([part["lost"] for part in parts])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        lost = np.where(per_class > 0, lost / per_class, np.nan)
+    total, squares = (np.add.reduce([part[name] for part in parts]) for name in ("lost", "squares"))
+    lost, error = _mean(total, squares, per_class)
     return Trials(
-        joined(parts, "at"), true, joined(parts, "base"), joined(parts, "said"), lost, replay.way or "stored",
+        joined(parts, "at"), true, joined(parts, "base"), joined(parts, "said"), lost, error, replay.way or "stored",
         len(source.probe) - len(true),
     )  # fmt: skip
+
+
+def _mean(total: np.ndarray, squares: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of `count` values and their standard errors, NaN where there are too few."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(count > 0, total / count, np.nan)
+        spread = np.where(count > 1, (squares - total * mean) / (count - 1), np.nan)
+        return mean, np.sqrt(spread.clip(0) / count)
 
 
 def digest(array: np.ndarray) -> str:
@@ -78,11 +87,11 @@ class _Counted:
         self.keep = None if keep is None else torch.from_numpy(np.ascontiguousarray(keep)).float()
 
     def shard(self, span: Sequence[int], _: Meter) -> Arrays:
-        """index (all images that were read), at, true, base, said, lost (summed over the images of a class)."""
+        """index (all images that were read), at, true, base, said; lost, squares (of lost), summed over the images of a class."""
         classes = len(self.source.names)
         kind = np.int16 if classes < 2**15 else np.int32
         seen, at, true, base, said = [], [], [], [], []
-        lost: np.ndarray | None = None
+        lost: list[np.ndarray] = []
         for batch in self.source.batches(span):
             seen.append(batch.index.numpy())
             known = ((batch.class_labels >= 0) & (batch.class_labels < classes)).nonzero()[:, 0]
@@ -96,19 +105,21 @@ class _Counted:
             true.append(labels.numpy())
             base.append(moment.base.argmax(1).cpu().numpy())
             said.append(say)
-            lost = fall if lost is None else lost + fall
+            lost.append(fall)
         sets = said[0].shape[1] if said else 0 if self.keep is None else len(self.keep)
+        sums = np.add.reduce(lost) if lost else np.zeros((2, sets, classes))
         return {
             "index": np.concatenate(seen) if seen else np.zeros(0, np.int64),
             "at": np.concatenate(at) if at else np.zeros(0, np.int64),
             "true": np.concatenate(true).astype(kind) if true else np.zeros(0, kind),
             "base": np.concatenate(base).astype(kind) if base else np.zeros(0, kind),
             "said": np.concatenate(said).astype(kind) if said else np.zeros((0, sets), kind),
-            "lost": lost if lost is not None else np.zeros((sets, classes)),
+            "lost": sums[0],
+            "squares": sums[1],
         }
 
     def _of(self, moment: Moment, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """What is said (B, S), and the fall of the log probability, summed by class: float64 (S, K)."""
+        """What is said (B, S), and the fall of the log probability and its square, summed by class: (2, S, K)."""
         classes: int = len(self.source.names)
         log = self.source.classes.log_probability  # type: ignore[union-attr]
         where = labels.to(moment.base.device)
@@ -118,6 +129,7 @@ class _Counted:
             said.append(scores.argmax(2))
             left = log(scores).gather(2, where[:, None, None].expand(-1, scores.shape[1], 1))[..., 0]  # (B, s)
             falls.append((intact - left).double())
-        sums = torch.zeros(classes, sum(f.shape[1] for f in falls), dtype=torch.float64, device=where.device)
-        sums.index_add_(0, where, torch.cat(falls, 1))
-        return torch.cat(said, 1).cpu().numpy(), sums.T.cpu().numpy()
+        fall = torch.cat(falls, 1)
+        sums = torch.zeros(2, classes, fall.shape[1], dtype=torch.float64, device=where.device)
+        sums.index_add_(1, where, torch.stack([fall, fall**2]))
+        return torch.cat(said, 1).cpu().numpy(), sums.transpose(1, 2).cpu().numpy()
