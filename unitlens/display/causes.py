@@ -111,7 +111,7 @@ def _groups(roles: Roles) -> go.Figure:
                    error_y=known_errors(value, low, high), line={"color": shade("object").fill, "width": 1.5},
                    marker={"size": 9, "symbol": "circle"}, customdata=sizes,
                    hovertemplate="%{customdata}: %{y:.3f}<extra></extra>"),
-        go.Scatter(x=list(range(len(names))), y=top, mode="text", text=sizes, textposition="top center",
+        go.Scatter(x=list(range(len(names))), y=top + 0.02 * float(np.max(top, initial=0.01)), mode="text", text=sizes, textposition="top center",
                    textfont={"size": 11, "color": GREY}, showlegend=False, hoverinfo="skip", name="units",
                    cliponaxis=False),
     ]  # fmt: skip
