@@ -1,6 +1,6 @@
 """Takes pictures of every display, light and dark (needs the extra `test` and Chromium).
 
-    python .ci/pictures.py FOLDER      summary, table, galleries, unit cards, charts, a look, causes, the browser: PNG files
+    python .ci/pictures.py FOLDER      summary, table, galleries, unit cards, charts, a look, causes, browser: PNG files
     python .ci/pictures.py --readme    the pictures of README.md
 
 Both show the classifier that ships with the package, over generated scenes. README opens with the best unit of each of
@@ -119,7 +119,8 @@ def take_causes(browser: Browser, images: int, target: Path, scratch: str) -> No
             live = figure.to_html(full_html=False, include_plotlyjs=True)
             shoot(browser, written(scratch, name, live, mode), target / f"{name}-{mode}.png", mode, 1140)
             drawing = f'<div data-theme="{mode}">{figure._repr_mimebundle_()["image/svg+xml"]}</div>'
-            shoot(browser, written(scratch, f"{name}-svg", drawing, mode), target / f"{name}-svg-{mode}.png", mode, 1140)
+            page = written(scratch, f"{name}-svg", drawing, mode)
+            shoot(browser, page, target / f"{name}-svg-{mode}.png", mode, 1140)
 
 
 def open_best(page: Page) -> None:

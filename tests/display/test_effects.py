@@ -254,7 +254,7 @@ def test_the_dots_are_before_and_after_with_the_interval_of_the_change(effect: E
     low, high = effect.interval("recall")
     before, after = (100 * one.recall[order] for one in effect.tallies)
     bars = traces["after"].error_x
-    assert np.allclose(after + bars.array, np.maximum(before + 100 * high[order], after))
+    assert np.allclose(after + bars.array, np.maximum(np.minimum(before + 100 * high[order], 100), after))
     assert np.allclose(after - bars.arrayminus, np.minimum(before + 100 * low[order], after))
     assert len(effect.chart(count=1).layout.yaxis.ticktext) == 1
     assert "(1 of 3 classes)" in effect.chart(count=1).layout.title.text

@@ -106,12 +106,13 @@ def _groups(roles: Roles) -> go.Figure:
     rows = zip(names, value, sizes, strict=True)
     told = "; ".join(f"{name} classes: {number(v, '.3f')} ({size})" for name, v, size in rows)
     top = np.where(np.isfinite(high), high, value)
+    above = top + 0.02 * float(np.max(top, initial=0.01))  # the words stand clear of the whiskers
     traces = [
         go.Scatter(x=list(range(len(names))), y=value, mode="lines+markers", name="mean best IoU",
                    error_y=known_errors(value, low, high), line={"color": shade("object").fill, "width": 1.5},
                    marker={"size": 9, "symbol": "circle"}, customdata=sizes,
                    hovertemplate="%{customdata}: %{y:.3f}<extra></extra>"),
-        go.Scatter(x=list(range(len(names))), y=top, mode="text", text=sizes, textposition="top center",
+        go.Scatter(x=list(range(len(names))), y=above, mode="text", text=sizes, textposition="top center",
                    textfont={"size": 11, "color": GREY}, showlegend=False, hoverinfo="skip", name="units",
                    cliponaxis=False),
     ]  # fmt: skip

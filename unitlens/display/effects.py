@@ -132,7 +132,8 @@ def chart(
     known = np.flatnonzero(np.isfinite(change))
     ordered = known[np.argsort(-np.abs(change[known]), kind="stable")][: check_count("count", count)]
     names = [effect.class_names[c] for c in ordered]
-    percent = [100 * table[ordered] for table in (before, after, before + low, before + high)]
+    bounds = [np.clip(before + end, 0, 1) for end in (low, high)]  # shares end there, their changes do not
+    percent = [100 * table[ordered] for table in (before, after, *bounds)]
     traces = _dots(names, percent, level)
     mean, *ends = effect.mean_change(measure, level)
     left = f" ({len(ordered)} of {len(known)} classes)" if len(ordered) < len(known) else ""

@@ -38,7 +38,7 @@ def summary(importance: Importance) -> str:
     rows = [[escape(name), *(_cell(importance, name, int(unit)) for unit in importance.top(name, count))]
             for name in shown]  # fmt: skip
     unit = "points of balanced accuracy" if importance.by == "ablation" else "log probability"
-    table = grid(f"{unit} without each unit alone", ["class", *ordinals], rows)
+    table = grid(f"change without the unit, in {unit}", ["class", *ordinals], rows)
     title = f"Importance of {plural(importance.units, 'unit')} of {importance.layer}"
     body = (
         f'<h2 class="ul-title">{escape(title)}</h2><p class="ul-words">{escape(made_words(importance))}</p>'
@@ -179,7 +179,7 @@ def _map(importance: Importance, count: int, measure: str) -> go.Figure:
     left = "" if len(names) == len(ranked) else f" (the {len(names)} of {len(ranked)} that lose most)"
     who = f"{len(names)} classes{left}" if len(names) != 1 else "1 class"
     return figure(
-        f"What {who} lose{'s' * (len(names) == 1)} without each of {plural(len(units), 'unit')}",
+        f"What {who} lose{'s' * (len(names) == 1)} without each of {plural(len(units), 'unit')}, in {unit}",
         f"Loss of {measure} of {who} without each of {plural(len(units), 'unit')} of {importance.layer}. The largest: "
         f"{_largest(fields, units, names, unit)}.",
         _fields(fields, units, names, unit), barmode="overlay", height=250 + 15 * max(6, len(units)), showlegend=True,
