@@ -98,7 +98,7 @@ def cause_charts(images: int) -> Iterator[tuple[str, Any]]:
     ranking = found["importance"]
     yield "effect-chart", found["effect"].chart()
     yield "importance-chart", ranking.chart(ranking.ranked[-1])
-    yield "importance-map", ranking.chart(measure="log probability")
+    yield "importance-map", ranking.chart()
     yield "importance-compare", ranking.compare(found["gradient"])
     yield "curve-chart", found["curve"].chart()
     for kind in ("graph", "groups"):

@@ -123,16 +123,17 @@ def test_sentences_are_those_of_the_result_with_the_categories_as_chips(roles: R
     chips = re.findall(r'<span class="ul-chip ul-(\w+)">', roles._repr_html_())
     assert chips == ["material", "object", "object"]  # unit 3 is below the minimum: no concept, no chip
     assert "no concept (unit 3" in re.sub(r"\s+", " ", words)
-    assert "office rests on no single unit: switching off any one of them loses nothing." in words
+    assert "office rests on no single unit: without any one of them the probability falls by less than 1 %." in words
     assert roles.verdict() in words
 
 
 def test_classes_that_lose_nothing_share_a_sentence(roles: Roles) -> None:
-    none = dataclasses.replace(roles, drop=np.zeros((3, 2)))
+    none = dataclasses.replace(roles, fall=np.zeros((3, 2)))
     assert "<b>beach</b>, lake, office rest on no single unit" in seen(none)
     assert "ul-sentences\"" not in none._repr_html_()
     figure = none.chart("graph")
-    assert figure.layout.title.text == "No class loses anything without any one unit of &lt;conv&gt;"
+    said = "No class loses a hundredth of its probability without any one unit of &lt;conv&gt;"
+    assert figure.layout.title.text == said
     assert drawable(figure)
 
 
@@ -184,7 +185,7 @@ def test_roles_of_one_unit_and_one_class_have_no_trend() -> None:
     one = Roles("conv", ("x",), 1, np.array([[0]]), np.array([[0.1]]), ("tree",), ("object",), np.array([0.2]), 0.04,
                 "gradient", "ranked")  # fmt: skip
     assert "there is no trend to see" in seen(one)
-    assert "−0.10 log probability" in seen(one)
+    assert "(unit 0, −10 %)" in seen(one)
     assert "nan" not in one.chart("groups").layout.meta["alt"]
     assert drawable(one.chart("graph"))
 

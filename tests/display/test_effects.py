@@ -97,6 +97,7 @@ def importance_of(seed: int, names: tuple[str, ...] = NAMES, **changes: object) 
     log_drop = rng.normal(0, 0.1, (6, len(names)))
     log_drop[:, 3:] = np.nan
     made = Importance("<conv>", names, "ablation", log_drop, true, true.copy(), said, None, {}, {"images": 40})
+    made = dataclasses.replace(made, log_error=np.abs(log_drop) / 3)
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -287,8 +288,9 @@ def test_the_table_of_an_importance_has_its_units_and_drops(importance: Importan
     for row, name in zip(rows, importance.ranked, strict=True):
         at = importance.number(name)
         for cell, unit in zip(row[1:], importance.top(name), strict=True):
-            drops = [points(-one.drop[unit, at]) for one in (importance, importance.held_out)]
-            assert cell.startswith(f"unit {unit} {drops[0]}held out {drops[1]} ")
+            falls = [points(-one.fall[unit, at]) for one in (importance, importance.held_out)]
+            drop = points(-importance.drop[unit, at])
+            assert cell == f"unit {unit} {falls[0]} %held out {falls[1]} % · accuracy {drop}"
     words = seen(importance)
     assert "1 class has no images, so no units are ranked for it." in words
     assert f"on held-out images: {minus(f'{importance.agreement(importance.held_out):+.2f}')}" in words
@@ -297,29 +299,36 @@ def test_the_table_of_an_importance_has_its_units_and_drops(importance: Importan
 def test_a_gradient_importance_says_that_it_is_an_estimate(gradient: Importance) -> None:
     assert "Estimated from gradients" in seen(gradient)
     first = gradient.top(NAMES[0], 1)[0]
-    assert f"unit {first} {minus(f'{-gradient.log_drop[first, 0]:+.2f}')}" in seen(gradient)
+    assert f"unit {first} {points(-gradient.fall[first, 0])} %" in seen(gradient)
 
 
-def test_the_bars_of_a_class_are_its_drops_with_their_intervals(importance: Importance) -> None:
-    figure = importance.chart(NAMES[0], count=5)
+@pytest.mark.parametrize("measure", ["probability", "balanced accuracy"])
+def test_the_bars_of_a_class_are_its_losses_with_their_intervals(importance: Importance, measure: str) -> None:
+    figure = importance.chart(NAMES[0], count=5, measure=measure)
     units = importance.top(NAMES[0], 5)
     for trace, one in zip(figure.data, (importance, importance.held_out), strict=True):
-        low, high = one.interval(NAMES[0])
-        assert np.allclose(trace.y, 100 * one.drop[units, 0])
-        assert np.allclose(trace.y + trace.error_y.array, np.maximum(100 * high[units], trace.y))
-        assert np.allclose(trace.y - trace.error_y.arrayminus, np.minimum(100 * low[units], trace.y))
+        low, high = one.interval(NAMES[0]) if measure == "balanced accuracy" else one.fall_interval(NAMES[0])
+        table = one.drop if measure == "balanced accuracy" else one.fall
+        assert np.allclose(trace.y, 100 * table[units, 0])
+        assert np.allclose(trace.y + trace.error_y.array, np.fmax(100 * high[units], trace.y))
+        assert np.allclose(trace.y - trace.error_y.arrayminus, np.fmin(100 * low[units], trace.y))
     assert [trace.marker.pattern.shape for trace in figure.data] == [None, "/"]
     assert list(figure.layout.xaxis.ticktext) == [str(u) for u in units]
-    assert importance.chart(NAMES[0], measure="log probability").data[0].error_y.array is None
+    assert not np.any(importance_without_errors(importance).chart(NAMES[0]).data[0].error_y.array)
 
 
-def test_the_fields_of_the_map_hold_every_loss_that_counts(importance: Importance) -> None:
-    figure = importance.chart(count=2)
+def importance_without_errors(importance: Importance) -> Importance:
+    return dataclasses.replace(importance, log_error=None, held_out=None)
+
+
+@pytest.mark.parametrize("measure", ["probability", "balanced accuracy"])
+def test_the_fields_of_the_map_hold_every_loss_that_counts(importance: Importance, measure: str) -> None:
+    figure = importance.chart(count=2, measure=measure)
     units = [int(word) for word in figure.layout.yaxis.ticktext]
     assert sorted(units) == np.flatnonzero(importance.matters(2).any(1)).tolist()
     drawn = {(int(row + 0.46), int(column)) for t in figure.data if t.x[0] is not None
              for row, column in zip(t.base, t.x, strict=True)}  # fmt: skip
-    table = 100 * importance.drop[units][:, :3]
+    table = 100 * (importance.drop if measure == "balanced accuracy" else importance.fall)[units][:, :3]
     expected = np.abs(table) >= 0.1 * np.abs(table).max() - 1e-12
     assert drawn == {(int(r), int(c)) for r, c in zip(*np.nonzero(expected), strict=True)}
     assert NAMES[3] not in [html.unescape(word) for word in figure.layout.xaxis.ticktext]
@@ -355,7 +364,7 @@ def test_an_importance_that_ranks_nothing_is_still_a_page() -> None:
 
 
 def test_wrong_options_of_an_importance_s_chart_are_refused(importance: Importance) -> None:
-    with pytest.raises(OptionError, match="measure: expected one of 'balanced accuracy', 'log probability'"):
+    with pytest.raises(OptionError, match="measure: expected one of 'probability', 'balanced accuracy'"):
         importance.chart(measure="luck")
     with pytest.raises(OptionError, match="name: no image"):
         importance.chart(NAMES[3])

@@ -63,7 +63,8 @@ def test_an_effect_is_that_of_the_whole_network(name: str, batch_size: int | Non
         rows = torch.arange(len(true))
         np.testing.assert_allclose(getattr(effect, f"score_{mine}"), whole[rows, true], rtol=1e-6)
         np.testing.assert_allclose(getattr(effect, f"log_{mine}"), whole.log_softmax(1)[rows, true], rtol=1e-6)
-    expected = balanced_accuracy(after.argmax(1).numpy(), true, K) - balanced_accuracy(before.argmax(1).numpy(), true, K)
+    before_, after_ = (balanced_accuracy(one.argmax(1).numpy(), true, K) for one in (before, after))
+    expected = after_ - before_
     np.testing.assert_allclose(effect.change(), expected)
     assert effect.notes["skipped"] == 3
 
@@ -134,8 +135,10 @@ def test_outputs_may_stand_for_classes_and_names_are_each_once() -> None:
     whole = torch.stack([scores[:, [1, 8]].amax(1), scores[:, 2], scores[:, 4]], 1)
     assert effect.before.tolist() == whole.argmax(1).tolist()
     assert effect.class_names == ("crane (0)", "bus", "crane (2)")
-    for wrong, words in (({"bus": 2}, "expected outputs for each of"), ({**groups, "bus": [4]}, "stands for two classes"),
-                         ({**groups, "bus": ["x"]}, "expected numbers of outputs"), ([1], "expected outputs for each")):
+    for wrong, words in (
+        ({"bus": 2}, "expected outputs for each of"), ({**groups, "bus": [4]}, "stands for two classes"),
+        ({**groups, "bus": ["x"]}, "expected numbers of outputs"), ([1], "expected outputs for each"),
+    ):  # fmt: skip
         with pytest.raises(OptionError, match=words):
             ul.measure(model, ul.Ablate("1", [8]), given, classes=wrong, **QUIET)
 
@@ -168,7 +171,8 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         before = np.where(rng.random(120) < 0.9, true, 1 - true)
         after = np.where(rng.random(120) < 0.6, true, 1 - true)
         zeros = np.zeros(120)
-        low, high = ul.Effect(("a", "b"), np.arange(120), true, before, after, zeros, zeros, zeros, zeros, "x").interval()
+        scores = (zeros, zeros, zeros, zeros)
+        low, high = ul.Effect(("a", "b"), np.arange(120), true, before, after, *scores, "x").interval()
         inside += int(low[0] <= -0.3 <= high[0])
     assert inside >= 51  # 95 % of 60 are 57
 
@@ -190,8 +194,8 @@ def test_wrong_arguments_are_told() -> None:
         ul.measure(model, "layer", given, **QUIET)  # type: ignore[arg-type]
     with pytest.raises(ProbeError, match="class labels"):
         ul.measure(model, ul.Ablate("layer", 0), ul.ArrayProbe(given.images), **QUIET)
+    few = ul.ArrayProbe(given.images, class_labels=np.zeros(N), class_names=("a", "b"))
     with pytest.raises(ShapeMismatch, match="4 outputs for the 2 classes"):
-        few = ul.ArrayProbe(given.images, class_labels=np.zeros(N), class_names=("a", "b"))
         ul.measure(model, ul.Ablate("layer", 0), few, **QUIET)
     with pytest.raises(OptionError, match="two images or more"):
         ul.measure(model, ul.Ablate("layer", 0, to="resample"), probe(1), **QUIET)
@@ -302,7 +306,8 @@ def test_a_curve_is_that_of_single_runs() -> None:
             order = ranking.order(name)
             expected = [
                 accuracy(order[:count], number), accuracy(order[U - count :], number),
-                np.mean([accuracy(np.flatnonzero(lot < count), number) for lot in lots]), accuracy(order[count:], number),
+                np.mean([accuracy(np.flatnonzero(lot < count), number) for lot in lots]),
+                accuracy(order[count:], number),
             ]  # fmt: skip
             np.testing.assert_allclose(curve.value[:, at, number], expected, atol=1e-12)
             assert [curve.at(kind, count, name).value for kind in KINDS] == pytest.approx(expected)
@@ -326,29 +331,19 @@ def test_one_order_serves_all_classes_and_wrong_ones_are_refused() -> None:
         ul.ablation_curve(vgg, "m4", given, ranking, **QUIET)
     for wrong, words in (
         ({"counts": [0]}, "counts: expected numbers of units from 1 to 6"), ({"counts": [7]}, "from 1 to 6"),
-        ({"draws": 0}, "draws: expected"), ({"names": ["zoo"]}, "names: expected a class"), ({"to": "nan"}, "to: expected"),
+        ({"draws": 0}, "draws: expected"), ({"names": ["zoo"]}, "names: expected a class"),
+        ({"to": "nan"}, "to: expected"),
     ):  # fmt: skip
         with pytest.raises(OptionError, match=words):
             ul.ablation_curve(model, "layer", given, ranking, **{**QUIET, **wrong})
-    for order in ([0, 1], [0, 1, 2, 3, 4, 4], "abc"):
+    for order in ([0, 2], [0, 1, 2, 3, 4, 4], "abc"):
         with pytest.raises(OptionError, match="ranking: expected"):
             ul.ablation_curve(model, "layer", given, order, **QUIET)
+    with pytest.raises(OptionError, match="layer 'layer' has 6, got sets of 2"):
+        ul.ablation_curve(model, "layer", given, [1, 0], **QUIET)
 
 
 # ---- what is kept --------------------------------------------------------------------------------------------------
-
-
-class Counted(nn.Module):
-    """A model that counts the images it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = made("pooled")
-        object.__setattr__(self, "_seen", [0])
-
-    def forward(self, images: Tensor) -> Tensor:
-        self._seen[0] += len(images)
-        return self.net(images)
 
 
 def counting(model: nn.Module) -> list[int]:

@@ -27,15 +27,6 @@ def points(change: float) -> str:
     return _signed(100 * change, 1)
 
 
-def nats(change: float) -> str:
-    """A change of a log probability, with its sign.
-
-    >>> nats(0.5), nats(-0.001)
-    ('+0.50', '0.00')
-    """
-    return _signed(change, 2)
-
-
 def _signed(value: float, digits: int) -> str:
     if not np.isfinite(value):
         return UNKNOWN

@@ -13,7 +13,7 @@ from unitlens.display.gallery import check_count
 from unitlens.display.markup import chip, escape, page, plural
 from unitlens.display.theme import shade
 from unitlens.errors import OptionError
-from unitlens.intervene.roles import MOST_SERVED, Roles, Share
+from unitlens.intervene.roles import LEAST, MEANING, MOST_SERVED, Roles, Share, told
 from unitlens.rich import renders
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ _HALF = 0.08  # of the units' column: their numbers stand between two dots
 @renders(Roles, "html")
 def summary(roles: Roles) -> str:
     """The page a notebook shows for roles; its text twin is `roles.text()`."""
-    resting = [name for name in roles.names if any(one.drop > 0 for one in roles.shares(name))]
+    resting = [name for name in roles.names if any(one.fall >= LEAST for one in roles.shares(name))]
     free = [name for name in roles.names if name not in set(resting)]
     about = (
         f"{plural(roles.count, 'most important unit')} of {_classes(len(roles.names))}; losses on "
         f"{'held-out images' if roles.judged == 'held out' else 'the images that ranked them'}; a concept is named "
-        f"from IoU {roles.min_iou:g} on"
+        f"from IoU {roles.min_iou:g} on. {MEANING}"
     )
     items = "".join(f"<li>{_sentence(roles, name)}</li>" for name in resting[:MOST_ROWS])
     more = len(resting) - MOST_ROWS
@@ -59,14 +59,14 @@ def _classes(count: int) -> str:
 
 def _sentence(roles: Roles, name: str) -> str:
     """`roles.sentence` with the categories of the concepts as chips."""
-    parts = [_part(roles, one) for one in roles.shares(name) if one.drop > 0]
+    parts = [_part(roles, one) for one in roles.shares(name) if one.fall >= LEAST]
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     return f"<strong>{escape(name)}</strong> rests on {listed}."
 
 
 def _part(roles: Roles, one: Share) -> str:
     named = f"{escape(one.concept)} {chip(one.category)}" if one.detector else NOTHING
-    said = roles.told(one.drop).replace("-", "−")
+    said = told(one.fall).replace("-", "−")
     return f'{named} <span class="ul-muted">(unit {one.unit}, {said})</span>'
 
 
@@ -77,7 +77,7 @@ def _free(names: Sequence[str], others: bool) -> str:
     more = len(names) - MOST_ROWS
     listed = ", ".join(names[:MOST_ROWS]) + (f" and {more} more" if more > 0 else "")
     verb = "rests" if len(names) == 1 else "rest"
-    words = f"{listed} {verb} on no single unit: switching off any one of them loses nothing."
+    words = f"{listed} {verb} on no single unit: without any one of them the probability falls by less than 1 %."
     return f'<p class="ul-words{" ul-muted" if others else ""}">{escape(words)}</p>'
 
 
@@ -85,7 +85,7 @@ def _free(names: Sequence[str], others: bool) -> str:
 def chart(roles: Roles, kind: str = "graph", *, count: int | None = None) -> go.Figure:
     """A plotly figure of roles.
 
-    kind: "graph" (classes, the units that they lose something without, the concepts that these detect) or "groups"
+    kind: "graph" (classes, the units without which their probability falls, the concepts that these detect) or "groups"
     (mean best IoU of the units by the number of classes they matter for, the paper's Figure 2d). count: units of each
     class in the graph, all that count as important by default. `figure.layout.meta["alt"]` holds the figure in words.
     Raises OptionError. Example: `roles.chart("groups")`.
@@ -104,7 +104,7 @@ def _groups(roles: Roles) -> go.Figure:
     value, low, high = (frame[key].to_numpy() for key in ("mean_iou", "low", "high"))
     sizes = [plural(int(n), "unit") for n in frame["units"]]
     rows = zip(names, value, sizes, strict=True)
-    told = "; ".join(f"{name} classes: {number(v, '.3f')} ({size})" for name, v, size in rows)
+    listed = "; ".join(f"{name} classes: {number(v, '.3f')} ({size})" for name, v, size in rows)
     top = np.where(np.isfinite(high), high, value)
     above = top + 0.02 * float(np.max(top, initial=0.01))  # the words stand clear of the whiskers
     traces = [
@@ -118,7 +118,7 @@ def _groups(roles: Roles) -> go.Figure:
     ]  # fmt: skip
     made = figure(
         verdict(roles),
-        f"Mean best IoU of units of {roles.layer} by the number of classes they matter for: {told}. {verdict(roles)}",
+        f"Mean best IoU of units of {roles.layer} by the number of classes they matter for: {listed}. {verdict(roles)}",
         traces, showlegend=False, margin={"t": 90},
         xaxis={**name_axis(names), "title": {"text": "classes that the unit is among the most important for"}},
         yaxis={"title": {"text": "mean best IoU"}, "range": [0, 1.15 * float(np.max(top, initial=0.01))]},
@@ -129,12 +129,12 @@ def _groups(roles: Roles) -> go.Figure:
 
 def _graph(roles: Roles, count: int) -> go.Figure:
     """Three columns; a class is joined to the units that it loses something without, a unit to what it detects."""
-    edges = [(name, one) for name in roles.names for one in roles.shares(name)[:count] if one.drop > 0]
-    lost = {name: sum(one.drop for of, one in edges if of == name) for name in roles.names}
+    edges = [(name, one) for name in roles.names for one in roles.shares(name)[:count] if one.fall >= LEAST]
+    lost = {name: sum(one.fall for of, one in edges if of == name) for name in roles.names}
     kept = set(sorted((name for name in lost if lost[name]), key=lambda name: -lost[name])[:_MOST_CLASSES])
     edges = [(name, one) for name, one in edges if name in kept]
     if not edges:
-        words = f"No class loses anything without any one unit of {roles.layer}"
+        words = f"No class loses a hundredth of its probability without any one unit of {roles.layer}"
         return figure(words, f"{words}, so there is nothing to join.", [], height=140, showlegend=False,
                       xaxis={"visible": False}, yaxis={"visible": False})  # fmt: skip
     names = [name for name in roles.names if name in kept]
@@ -190,10 +190,10 @@ def _lines(edges: Sequence[tuple[str, Share]], units: dict[int, Share], places: 
     """The lines, a trace for each colour and width: wider for a larger loss, the colour that of the concept."""
     import plotly.graph_objects as go
 
-    full = max(one.drop for _, one in edges)
+    full = max(one.fall for _, one in edges)
     groups: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
     for name, one in edges:
-        width = _WIDTHS[min(int(one.drop / full * len(_WIDTHS)), len(_WIDTHS) - 1)]
+        width = _WIDTHS[min(int(one.fall / full * len(_WIDTHS)), len(_WIDTHS) - 1)]
         groups.setdefault((_concept(one)[1], width), []).append((0.0, places[0][name], places[1][one.unit]))
     for unit, one in units.items():
         groups.setdefault((_concept(one)[1], 1.0), []).append((1 + _HALF, places[1][unit], places[2][_concept(one)]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unitlens.display.amounts import MOST_ROWS, grid, known_errors, nats, number, points
+from unitlens.display.amounts import MOST_ROWS, grid, known_errors, number, points
 from unitlens.display.figures import GREY, figure, marker, name_axis, plain
 from unitlens.display.gallery import check_count
 from unitlens.display.markup import escape, page, plural
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 TOP = 4  # units of each class in the table
-MEASURES = ("balanced accuracy", "log probability")
+MEASURES = ("probability", "balanced accuracy")
 _BARS = 20
 _MAP_CLASSES, _MAP_UNITS = 60, 120
 _STEPS = (0.1, 0.3, 0.5, 0.7, 0.9)  # shares of the largest loss at which a field of the map gets darker
@@ -37,8 +37,7 @@ def summary(importance: Importance) -> str:
     ordinals = ["most important unit", "second", "third", "fourth"][:count]
     rows = [[escape(name), *(_cell(importance, name, int(unit)) for unit in importance.top(name, count))]
             for name in shown]  # fmt: skip
-    unit = "points of balanced accuracy" if importance.by == "ablation" else "log probability"
-    table = grid(f"change without the unit, in {unit}", ["class", *ordinals], rows)
+    table = grid("change of the class's probability in its own images without the unit", ["class", *ordinals], rows)
     title = f"Importance of {plural(importance.units, 'unit')} of {importance.layer}"
     body = (
         f'<h2 class="ul-title">{escape(title)}</h2><p class="ul-words">{escape(made_words(importance))}</p>'
@@ -49,28 +48,28 @@ def summary(importance: Importance) -> str:
 
 
 def _table(importance: Importance, measure: str | None = None) -> np.ndarray:
-    """What each class loses without each unit, (U, K), by the measure that the order goes by first."""
-    return importance.log_drop if _measure(importance, measure) == MEASURES[1] else importance.drop
+    """What each class loses without each unit, (U, K), by a measure."""
+    return importance.drop if _measure(measure) == MEASURES[1] else importance.fall
 
 
-def _measure(importance: Importance, measure: str | None) -> str:
-    measure = measure or (MEASURES[0] if importance.by == "ablation" else MEASURES[1])
+def _measure(measure: str | None) -> str:
+    measure = measure or MEASURES[0]
     if measure not in MEASURES:
         raise OptionError(f"measure: expected one of {', '.join(map(repr, MEASURES))}, got {measure!r}")
     return measure
 
 
 def _change(importance: Importance, unit: int, number_: int, measure: str | None = None) -> str:
-    drop = float(_table(importance, measure)[unit, number_])
-    return points(-drop) if _measure(importance, measure) == MEASURES[0] else nats(-drop)
+    change = points(-float(_table(importance, measure)[unit, number_]))
+    return change if _measure(measure) == MEASURES[1] else f"{change} %"
 
 
 def _cell(importance: Importance, name: str, unit: int) -> str:
-    """A unit, what the class loses without it, the same held out, and where that was counted the log probability."""
+    """A unit, what the class loses without it, the same held out, and what that does to its accuracy."""
     at, other = importance.number(name), importance.held_out
     more = [f"held out {_change(other, unit, at)}"] if other and name in other.ranked else []
     if importance.by == "ablation":
-        more.append(f"log p {_change(importance, unit, at, MEASURES[1])}")
+        more.append(f"accuracy {_change(importance, unit, at, MEASURES[1])}")
     below = f'<br><span class="ul-muted ul-small">{" · ".join(more)}</span>' if more else ""
     return f"unit {unit} <strong>{_change(importance, unit, at)}</strong>{below}"
 
@@ -80,18 +79,19 @@ def made_words(importance: Importance) -> str:
     if importance.by == "ablation":
         how = (
             "Each unit was switched off alone. Units are ordered by how far the balanced accuracy of the class falls, "
-            "and where that is equal by how far the log probability of the class falls in its own images."
+            "and where that is equal, as it often is, by how far the probability of the class falls in its own images "
+            "(the geometric mean over them)."
         )
     else:
         how = (
-            "Estimated from gradients: by how much the log probability of the class would fall in its own images, on "
-            "average, if the unit were switched off."
+            "Estimated from gradients: by how much the probability of the class would fall in its own images (the "
+            "geometric mean over them) if the unit were switched off."
         )
     images = importance.notes.get("images")
     parts = [how] + ([f"Measured on {plural(int(images), 'image')}."] if images else [])
     if importance.held_out is not None:
         rho = number(importance.agreement(importance.held_out), "+.2f")
-        parts.append(f"Rank correlation of the loss of log probability with that on held-out images: {rho}.")
+        parts.append(f"Rank correlation of the falls of probability with those on held-out images: {rho}.")
     return " ".join(parts)
 
 
@@ -114,11 +114,11 @@ def chart(
 
     name: a class, whose most important units are drawn as bars with 95 % intervals, beside those of the held-out
     images; without it a map of all classes and the units that matter to one of them. count: units of the class (20), or
-    units for each class of the map (4). measure: "balanced accuracy" or "log probability"; without it the one that
-    units are ordered by first. `figure.layout.meta["alt"]` holds the figure in words.
+    units for each class of the map (4). measure: "probability" (by which share it
+    falls) or "balanced accuracy" (in points). `figure.layout.meta["alt"]` holds the figure in words.
     Raises OptionError. Example: `importance.chart("beach")`.
     """
-    measure = _measure(importance, measure)
+    measure = _measure(measure)
     many = check_count("count", count if count is not None else TOP if name is None else _BARS)
     return _map(importance, many, measure) if name is None else _bars(importance, name, many, measure)
 
@@ -131,7 +131,7 @@ def _bars(importance: Importance, name: str, count: int, measure: str) -> go.Fig
         pair.append((other, "held out", True))
     traces = [_unit_bars(one, name, units, measure, words, hatched, len(pair) > 1) for one, words, hatched in pair]
     told = ", ".join(f"unit {u} {_change(importance, u, importance.number(name), measure)}" for u in units.tolist())
-    unit = "points of balanced accuracy" if measure == MEASURES[0] else "log probability"
+    unit = "points of balanced accuracy" if measure == MEASURES[1] else "% of its probability"
     which = "its most important unit" if len(units) == 1 else f"each of its {len(units)} most important units"
     return figure(
         f"What {name} loses without {which}",
@@ -145,15 +145,12 @@ def _bars(importance: Importance, name: str, count: int, measure: str) -> go.Fig
 def _unit_bars(
     one: Importance, name: str, units: np.ndarray, measure: str, words: str, hatched: bool, paired: bool
 ) -> go.Bar:
-    """The bars of one set of images, with intervals where balanced accuracy was counted."""
+    """The bars of one set of images, with intervals where they are known."""
     import plotly.graph_objects as go
 
-    factor = 100.0 if measure == MEASURES[0] else 1.0
-    y = factor * _table(one, measure)[units, one.number(name)]
-    errors = None
-    if measure == MEASURES[0]:
-        low, high = one.interval(name)
-        errors = {**known_errors(y, factor * low[units], factor * high[units]), "color": GREY}
+    y = 100 * _table(one, measure)[units, one.number(name)]
+    low, high = one.interval(name) if measure == MEASURES[1] else one.fall_interval(name)
+    errors = {**known_errors(y, 100 * low[units], 100 * high[units]), "color": GREY}
     where = 0.0 if not paired else 0.21 if hatched else -0.21
     colour = GREY if hatched else shade("object").fill
     return go.Bar(
@@ -165,7 +162,7 @@ def _unit_bars(
 
 def _map(importance: Importance, count: int, measure: str) -> go.Figure:
     """Fields in steps of one colour, so that a page without a colour scale can draw them and a legend can name them."""
-    table = (100.0 if measure == MEASURES[0] else 1.0) * _table(importance, measure)
+    table = 100 * _table(importance, measure)
     ranked = np.array([importance.number(name) for name in importance.ranked], dtype=np.int64)
     top = np.array([table[importance.orders[:count, c], c].max() for c in ranked])
     classes = np.sort(ranked[np.argsort(-top, kind="stable")[:_MAP_CLASSES]])
@@ -175,7 +172,7 @@ def _map(importance: Importance, count: int, measure: str) -> go.Figure:
     best = best[np.lexsort((-most[best].max(1), most[best].argmax(1)))] if len(best) else best
     units, fields = matters[best], most[best]
     names = [importance.class_names[c] for c in classes]
-    unit = "points" if measure == MEASURES[0] else "log probability"
+    unit = "points" if measure == MEASURES[1] else "%"
     left = "" if len(names) == len(ranked) else f" (the {len(names)} of {len(ranked)} that lose most)"
     who = f"{len(names)} classes{left}" if len(names) != 1 else "1 class"
     return figure(

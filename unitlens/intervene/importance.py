@@ -170,7 +170,7 @@ class Importance(Rich):
 
     def chart(self, name: str | None = None, **options: Any) -> Any:
         """A plotly figure: the most important units of a class, or the map of units and classes.
-        Options: count, measure ("balanced accuracy" or "log probability")."""
+        Options: count, measure ("probability" or "balanced accuracy")."""
         return self.view("chart", name, **options)
 
     def compare(self, other: Importance) -> Any:

@@ -87,8 +87,6 @@ def ablation_curve(
                           "counts, or for some classes: names=[...]")  # fmt: skip
     fill = unit_means(source, layer, unit_axis) if to == "mean" else None
     trials = run_trials(source, layer, keep, fill=fill, unit_axis=unit_axis, title=f"Switching off units of {layer}")
-    if trials.said.shape[1] != len(keep):
-        raise OptionError(f"ranking: expected an order of the units of {layer}, got one of {units}")
     recipe = source.recipe(kind="curve", layer=layer, to=to, probe=probe.fingerprint, keep=digest(keep))
     name = str(getattr(model, "unitlens_name", type(model).__name__))
     notes = {"model": name, "way": trials.way, "images": len(trials.true), "skipped": trials.skipped, "sets": len(keep)}

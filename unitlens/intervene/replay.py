@@ -117,7 +117,10 @@ class Moment:
         """Each set: chunks of sets, with scores (B, s, K).
 
         keep: float (S, U): 1 leaves a unit as it is, 0 sets it to the fill, other factors lie between or beyond.
+        Raises OptionError for another number of units than the layer has.
         """
+        if keep.ndim != 2 or keep.shape[1] != self.units:
+            raise OptionError(f"units: layer {self.replay.layer!r} has {self.units}, got sets of {keep.shape[-1]}")
         for chunk in self._chunks(len(keep)):
             yield chunk, self._at_rest(keep[chunk].to(self.output.device))
 

@@ -98,15 +98,18 @@ class Roles(Rich):
             rows.append((int(classes), len(iou), float(iou.mean()), float(low), float(high)))
         return pandas.DataFrame(rows, columns=["classes", "units", "mean_iou", "low", "high"])
 
-    def trend(self, level: float = 0.95) -> tuple[float, float, float]:
+    def trend(self, level: float = 0.95, *, serving: bool = False) -> tuple[float, float, float]:
         """Rank correlation of a unit's best IoU with the number of classes it matters for, and both ends of its
-        interval, from bootstrap draws of the units; NaN where every unit matters for as many."""
+        interval, from bootstrap draws of the units; NaN where every unit matters for as many. serving: only of units
+        that matter for a class."""
+        some = self.served > 0 if serving else np.ones(len(self.iou), bool)
+        iou, served = self.iou[some], self.served[some]
         rng = np.random.default_rng(0)
-        rows = rng.integers(0, len(self.iou), (DRAWS // 4, len(self.iou)))
-        drawn = np.array([_spearman(self.iou[row], self.served[row]) for row in rows])
+        rows = rng.integers(0, len(iou), (DRAWS // 4, len(iou)))
+        drawn = np.array([_spearman(iou[row], served[row]) for row in rows])
         known = drawn[np.isfinite(drawn)]
         low, high = ends(known, level) if len(known) else (np.nan, np.nan)
-        return _spearman(self.iou, self.served), float(low), float(high)
+        return _spearman(iou, served), float(low), float(high)
 
     def frame(self) -> pandas.DataFrame:
         """One row per class and important unit: class, rank, unit, fall, concept, category, iou, detector, served."""
@@ -118,16 +121,15 @@ class Roles(Rich):
         return pandas.DataFrame(rows, columns=columns)
 
     def verdict(self) -> str:
-        """What the groups say, plainly."""
-        rho, low, high = self.trend()
-        if not np.isfinite(rho):
+        """What the groups say, plainly: of all units, and of those that matter for a class at all."""
+        whole = self.trend()
+        if not np.isfinite(whole[0]):
             return "Every unit matters for as many classes, so there is no trend to see."
-        first = f"Rank correlation of best IoU with classes served: {rho:+.2f} ({low:+.2f} to {high:+.2f})"
-        if low > 0:
-            return f"{first}: units that more classes rest on match their concept better."
-        if high < 0:
-            return f"{first}: units that more classes rest on match their concept worse."
-        return f"{first}: no trend can be told from chance."
+        first = f"Rank correlation of best IoU with classes served: {_trend_words(whole)}"
+        among = self.trend(serving=True)
+        if not np.isfinite(among[0]):
+            return f"{first}."
+        return f"{first}; among the units that matter for a class at all: {_trend_words(among)}."
 
     def chart(self, kind: str = "graph", **options: Any) -> Any:
         """A plotly figure: "graph" or "groups". Options: count."""
@@ -188,6 +190,17 @@ def roles(importance: Importance, dissection: Dissection, *, count: int = 4) -> 
         dissection.min_iou, importance.by, "held out" if importance.held_out else "ranked",
         {"model": importance.notes.get("model", "")},
     )  # fmt: skip
+
+
+def _trend_words(trend: tuple[float, float, float]) -> str:
+    rho, low, high = trend
+    if low > 0:
+        said = "units that more classes rest on match their concept better"
+    elif high < 0:
+        said = "units that more classes rest on match their concept worse"
+    else:
+        said = "no trend that can be told from chance"
+    return f"{rho:+.2f} ({low:+.2f} to {high:+.2f}), {said}"
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:

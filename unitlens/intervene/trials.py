@@ -87,7 +87,7 @@ class _Counted:
         self.keep = None if keep is None else torch.from_numpy(np.ascontiguousarray(keep)).float()
 
     def shard(self, span: Sequence[int], _: Meter) -> Arrays:
-        """index (all images that were read), at, true, base, said; lost, squares (of lost), summed over the images of a class."""
+        """index (all images that were read), at, true, base, said; lost and its squares, summed over each class."""
         classes = len(self.source.names)
         kind = np.int16 if classes < 2**15 else np.int32
         seen, at, true, base, said = [], [], [], [], []
