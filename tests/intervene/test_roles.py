@@ -71,7 +71,8 @@ def made_up(
 ) -> Roles:
     many = len(iou)
     return Roles("layer", NAMES[: len(units)], len(units[0]), np.array(units), np.array(fall),
-                 concepts or ("tree",) * many, ("object",) * many, np.array(iou), 0.04, "ablation", "ranked")  # fmt: skip
+                 concepts or ("tree",) * many, ("object",) * many, np.array(iou), 0.04, "ablation",
+                 "ranked")  # fmt: skip
 
 
 def test_sentences_name_units_by_what_they_detect() -> None:
