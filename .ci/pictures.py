@@ -1,6 +1,6 @@
 """Takes pictures of every display, light and dark (needs the extra `test` and Chromium).
 
-    python .ci/pictures.py FOLDER      summary, table, galleries, unit cards, charts, a look, causes, browser: PNG files
+    python .ci/pictures.py FOLDER      summary, table, galleries, units, charts, a look, causes, browser, bench: PNG files
     python .ci/pictures.py --readme    the pictures of README.md
 
 Both show the classifier that ships with the package, over generated scenes. README opens with the best unit of each of
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -152,6 +153,46 @@ ACTS: dict[str, Callable[[Page], None]] = {
 }
 
 
+def on_bench(page: Page) -> None:
+    """Waits until nothing is asked, drawn or due any more."""
+    page.wait_for_selector(".ul-bench[data-rested=true]")
+    page.wait_for_timeout(500)
+
+
+#: State -> what the bench starts with.
+BENCHES: dict[str, dict[str, Any]] = {
+    "bench": {"name": "living room", "count": 20},
+    "bench-all": {"count": 0},
+    "bench-louder": {"by": "concept", "name": "tree", "count": 8, "factor": 3.0},
+    "bench-numbers": {"by": "numbers", "numbers": [62, 43, 153], "count": 3, "shown": "living room"},
+}
+
+
+def shoot_bench(browser: Browser, images: int, place: Path, mode: str, state: str, width: int, **options: Any) -> None:
+    """One picture of the ablation bench, answered by this process."""
+    pages = run_path(str(ROOT / "tests" / "widgets" / "conftest.py"))
+    page = browser.new_page(
+        viewport={"width": width, "height": 1000}, device_scale_factor=2, color_scheme=mode, reduced_motion="reduce"
+    )
+    model, probe = ul.load_model("scenenet"), ul.load_probe("scenes", count=images)
+    held_out = ul.load_probe("scenes", count=images // 2, seed="validation")
+    ranking = ul.rank_units(model, LAYERS[-1], probe, show_progress=False)
+    view = ul.bench(model, LAYERS[-1], held_out, dissected(images), ranking=ranking, show_progress=False,
+                    **BENCHES[state])  # fmt: skip
+    pages["WidgetPage"](page).show(view)
+    on_bench(page)
+    page.locator(".ul-bench").screenshot(path=str(place), **options)
+    page.close()
+    print(f"{place}: {place.stat().st_size / 1024:.0f} KB", flush=True)
+
+
+def take_benches(browser: Browser, images: int, target: Path) -> None:
+    for mode in GROUND:
+        for state in BENCHES:
+            shoot_bench(browser, images, target / f"{state}-{mode}.png", mode, state, 1140)
+        shoot_bench(browser, images, target / f"bench-narrow-{mode}.png", mode, "bench", 420)
+
+
 def shoot(browser: Browser, address: str, place: Path, mode: str, width: int, **options: Any) -> None:
     """One picture at twice the density."""
     size = {"width": width, "height": 200 if options.get("full_page", True) else 900}
@@ -203,6 +244,8 @@ def take_readme(browser: Browser, dissection: ul.Dissection, scratch: str) -> No
     shoot(browser, page, README / "units.jpg", "light", 900, type="jpeg", quality=88)
     report = ul.report(dissection, Path(scratch) / "report.html").as_uri()
     shoot_browser(browser, report, README / "browser.jpg", "light", "browser-opened", 1240, type="jpeg", quality=80)
+    images = int(dissection.notes["images"])
+    shoot_bench(browser, images, README / "bench.jpg", "light", "bench", 1140, type="jpeg", quality=80)
 
 
 def main() -> None:
@@ -219,6 +262,7 @@ def main() -> None:
         if options.folder:
             take_all(browser, dissection, options.folder, scratch)
             take_causes(browser, options.images, options.folder, scratch)
+            take_benches(browser, options.images, options.folder)
         if options.readme:
             take_readme(browser, dissection, scratch)
         browser.close()

@@ -1,4 +1,4 @@
-"""axe-core finds no serious fault in the browser, whatever it shows, on light and on dark pages."""
+"""axe-core finds no serious fault in the browser and the bench, whatever they show, on light and on dark pages."""
 
 from __future__ import annotations
 
@@ -47,3 +47,28 @@ def test_a_narrow_page_has_no_serious_fault(page: Any, violations: Callable[...,
     page.view.opened = 2
     page.settle()
     assert violations(page.page) == []
+
+
+BENCHES: dict[str, dict[str, Any]] = {
+    "first": {},
+    "units off": {"count": 20, "name": "beach"},
+    "numbers, louder": {"by": "numbers", "numbers": [3, 7], "count": 2, "factor": 2.0, "shown": "lake"},
+    "a lot": {"by": "random", "count": 80},
+}
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("state", BENCHES)
+def test_the_bench_has_no_serious_fault(
+    state: str, mode: str, widget_page: Any, dissected: Dissection, violations: Callable[..., list[str]]
+) -> None:
+    probe = ul.load_probe("scenes", count=64)
+    view = ul.bench(ul.load_model("scenenet"), "conv5_3", probe, dissected, show_progress=False, **BENCHES[state])
+    widget_page.page.emulate_media(color_scheme=mode)
+    widget_page.show(view)
+    ground = "#15171c" if mode == "dark" else "#ffffff"
+    widget_page.page.evaluate("(colour) => { document.body.style.background = colour; }", ground)
+    widget_page.page.wait_for_selector(".ul-bench[data-rested=true]")
+    widget_page.page.get_by_role("button", name="Python", exact=True).click()
+    widget_page.page.locator(".ul-code pre").wait_for()
+    assert violations(widget_page.page) == []
