@@ -1,6 +1,6 @@
 """Takes pictures of every display, light and dark (needs the extra `test` and Chromium).
 
-    python .ci/pictures.py FOLDER      summary, table, galleries, units, charts, a look, causes, browser, bench: PNG files
+    python .ci/pictures.py FOLDER      every display, charts, a look, causes, browser, bench: PNG files
     python .ci/pictures.py --readme    the pictures of README.md
 
 Both show the classifier that ships with the package, over generated scenes. README opens with the best unit of each of

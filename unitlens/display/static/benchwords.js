@@ -1,7 +1,7 @@
 // @ts-check
 /** Bench words: what the bench says, as pure functions of what Python has answered. */
 
-export const BY = { class: "most important for", concept: "detectors of", numbers: "by number", random: "at random" };
+export const BY = { class: "most important for", concept: "that match", numbers: "by number", random: "at random" };
 
 /** @param {number} value a share */
 export const percent = (value) => (Number.isFinite(value) ? `${(100 * value).toFixed(1)} %` : "–");
