@@ -115,6 +115,8 @@ CASES = {
     "sigmoid": Case(lambda: pooled(nn.Sigmoid()), "sums"),
     "norm": Case(lambda: pooled(nn.BatchNorm2d(U)), "sums"),
     "mean": Case(lambda: Functional("mean"), "sums"),
+    "alexnet": Case(lambda: plain(nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Identity(), nn.Flatten(), nn.Dropout(),
+                                  nn.Linear(U * 4, 7), nn.ReLU(), nn.Dropout(), nn.Linear(7, K)), "step"),
     "flatten": Case(lambda: Functional("flatten"), "sums"),
     "adaptive": Case(lambda: Functional("adaptive"), "sums"),
     "view": Case(lambda: Functional("view"), "tail"),

@@ -165,7 +165,7 @@ def test_flips_confusions_and_frame_count_what_they_say() -> None:
 
 def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     """Of a model whose answers are coin flips the true change is known."""
-    rng, inside = np.random.default_rng(0), 0
+    rng, inside, widths = np.random.default_rng(0), 0, []
     for _ in range(60):
         true = np.repeat([0, 1], 60)
         before = np.where(rng.random(120) < 0.9, true, 1 - true)
@@ -174,7 +174,57 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         scores = (zeros, zeros, zeros, zeros)
         low, high = ul.Effect(("a", "b"), np.arange(120), true, before, after, *scores, "x").interval()
         inside += int(low[0] <= -0.3 <= high[0])
+        widths.append(high[0] - low[0])
     assert inside >= 51  # 95 % of 60 are 57
+    assert 0.1 < np.mean(widths) < 0.25  # four standard errors of a difference of two shares of 60, and the rest's
+
+
+def test_a_mean_change_lies_in_its_interval_whatever_is_never_said() -> None:
+    rng = np.random.default_rng(3)
+    true = np.repeat([0, 1, 2], 30)
+    before = np.where(rng.random(90) < 0.8, true, rng.integers(0, 3, 90))
+    after = np.where(before == 2, rng.integers(0, 2, 90), before)  # no image is said to be of class 2 any more
+    zeros = np.zeros(90)
+    effect = ul.Effect(("a", "b", "c"), np.arange(90), true, before, after, zeros, zeros, zeros, zeros, "x")
+    for name in ("balanced accuracy", "recall", "precision"):
+        point, low, high = effect.mean_change(name)
+        assert low <= point <= high
+    assert math.isnan(effect.change("precision")[2])
+
+
+def test_small_classes_have_intervals_and_single_images_none() -> None:
+    true = np.array([0, 0, 0, 0, 1, 1, 2])
+    before, after = true.copy(), np.array([0, 0, 1, 1, 1, 1, 0])
+    zeros = np.zeros(7)
+    effect = ul.Effect(("a", "b", "c"), np.arange(7), true, before, after, zeros, zeros, zeros, zeros, "x")
+    low, high = effect.interval("recall")
+    assert np.isfinite(low).tolist() == [True, True, False] and low[0] < -0.5 < high[0]
+    one = ul.Effect(("a",), np.arange(2), zeros[:2].astype(int), *[zeros[:2].astype(int)] * 2, *[zeros[:2]] * 4, "x")
+    assert "nan" not in one.text()
+
+
+def test_scores_that_are_nan_are_refused() -> None:
+    model, given = made("pooled"), probe()
+    with torch.no_grad():
+        model.m3.bias[1] = float("nan")
+    for act in (
+        lambda: ul.measure(model, ul.Ablate("layer", 0), given, **QUIET),
+        lambda: ul.rank_units(model, "layer", given, **QUIET),
+        lambda: ul.bench(model, "layer", given, show_progress=False),
+    ):
+        with pytest.raises(OptionError, match="NaN"):
+            act()
+    with pytest.raises(OptionError, match="edit: the scores of some images are NaN"):
+        ul.measure(made("pooled"), {"layer": lambda output: output * float("nan")}, given, show_progress=False)
+
+
+def test_recipes_hold_all_that_a_result_depends_on() -> None:
+    model = made("pooled")
+    edit = ul.Ablate("layer", 0)
+    one, other = (ul.measure(model, edit, probe(seed=seed), **QUIET).recipe for seed in (1, 2))
+    assert one != other and one == ul.measure(model, edit, probe(), **QUIET).recipe
+    zero, mean = (ul.rank_units(model, "layer", probe(), to=to, **QUIET).recipe for to in ("zero", "mean"))
+    assert zero != mean
 
 
 def test_a_class_without_images_is_unknown_and_silent() -> None:
@@ -199,6 +249,10 @@ def test_wrong_arguments_are_told() -> None:
         ul.measure(model, ul.Ablate("layer", 0), few, **QUIET)
     with pytest.raises(OptionError, match="two images or more"):
         ul.measure(model, ul.Ablate("layer", 0, to="resample"), probe(1), **QUIET)
+    with pytest.raises(OptionError, match="seed: expected a whole number from 0"):
+        ul.Ablate("layer", 0, to="resample", seed=-1)
+    with pytest.raises(OptionError, match="values: expected 1 or 6 numbers"):
+        ul.measure(model, ul.Insert("layer", None, [1.0, 2.0]), given, **QUIET)
     with pytest.raises(OptionError, match="probe: expected a probe set"):
         ul.rank_units(model, "layer", given.images, **QUIET)  # type: ignore[arg-type]
 
@@ -318,6 +372,38 @@ def test_a_curve_is_that_of_single_runs() -> None:
     assert point.low <= point.value <= point.high and "%" in str(point)
     frame = curve.frame()
     assert len(frame) == 4 * len(counts) * K and frame["balanced_accuracy"].tolist() == curve.value.reshape(-1).tolist()
+
+
+def test_the_interval_of_random_sets_is_that_of_their_mean() -> None:
+    """More draws say more surely what random units do."""
+    model, given = made("pooled"), probe(80)
+    ranking = ul.rank_units(model, "layer", given, **QUIET)
+    widths = []
+    for draws in (2, 40):
+        curve = ul.ablation_curve(model, "layer", given, ranking, counts=[3], draws=draws, **QUIET)
+        point = curve.at("random removed", 3)
+        assert point.low <= point.value <= point.high
+        widths.append(point.high - point.low)
+    assert widths[1] < widths[0]
+
+
+def test_a_class_of_one_image_has_no_interval() -> None:
+    labels = np.array([0] * 10 + [1] * 10 + [2])
+    given = ul.ArrayProbe(probe().images, class_labels=labels, class_names=NAMES)
+    model = made("pooled")
+    ranking = ul.rank_units(model, "layer", given, **QUIET)
+    curve = ul.ablation_curve(model, "layer", given, ranking, counts=[2], **QUIET)
+    assert str(curve.at(KINDS[0], 2, "c")).endswith(" %") and "(" in str(curve.at(KINDS[0], 2, "a"))
+    assert "nan" not in curve.text()
+    for low, high in (ranking.interval("c"), ranking.fall_interval("c")):
+        assert np.isnan(low).all() and np.isnan(high).all()
+    other = ul.ArrayProbe(probe().images, class_labels=np.full(N, 3), class_names=NAMES)
+    with pytest.raises(OptionError, match="ranks none of the classes"):
+        ul.ablation_curve(model, "layer", other, ranking, counts=[2], **QUIET)
+    with pytest.raises(OptionError, match="seed: expected"):
+        ul.ablation_curve(model, "layer", given, ranking, seed=-1, **QUIET)
+    with pytest.raises(OptionError, match="level: expected"):
+        ranking.fall_interval("a", 1.5)
 
 
 def test_one_order_serves_all_classes_and_wrong_ones_are_refused() -> None:

@@ -13,7 +13,7 @@ from networks import H, K, U, W, made
 import unitlens as ul
 from unitlens.errors import ConceptError, LayerError, OptionError, ProbeError, RecipeMismatch
 from unitlens.intervene.detector import best_threshold
-from unitlens.intervene.roles import MEANING, Roles
+from unitlens.intervene.roles import MEANING, Roles, told
 
 NAMES = ("a", "b", "c", "d")
 WORDS = ul.Vocabulary([("left", "object"), ("a", "object"), ("spot", "part")])
@@ -83,6 +83,15 @@ def test_sentences_name_units_by_what_they_detect() -> None:
     assert roles.sentence("c").startswith("c rests on no single unit")
     with pytest.raises(OptionError, match="expected a class"):
         roles.sentence("zoo")
+
+
+def test_classes_without_held_out_images_are_left_out(probe: ul.ArrayProbe) -> None:
+    model, quiet = made("vgg", torch.float32), {"store": False, "show_progress": False}
+    few = probe.subset(np.flatnonzero(probe.class_labels < 2))
+    ranking = ul.rank_units(model, "layer", probe, held_out=few, **quiet)
+    found = ul.roles(ranking, ul.dissect(model, "layer", probe, grid=(H, W), **quiet))
+    assert found.names == ("a", "b") and "nan" not in found.text()
+    assert told(float("nan")) == "–" and told(0.213) == "-21 %" and told(-0.004) == "0 %"
 
 
 def test_the_trend_is_a_rank_correlation_and_said_plainly() -> None:
@@ -171,6 +180,27 @@ def test_a_concept_in_few_pixels_is_left_out_and_a_class_goes_first(probe: ul.Ar
     assert detector(probe, "a").shows.tolist() == [i % K == 0 for i in range(N)]  # the class, not the concept
     with pytest.raises(ProbeError, match="expected two images or more with a "):
         detector(probe, "a (object)")  # the concept, which no image shows
+
+
+def test_what_images_show_is_looked_for_once(probe: ul.ArrayProbe, tmp_path: Any) -> None:
+    looked = [0]
+
+    class Looking(ul.Truth):
+        fingerprint = "looking"
+
+        def __call__(self, batch: Any) -> Any:
+            looked[0] += len(batch)
+            return super().__call__(batch)
+
+    model, store = made("vgg", torch.float32), ul.Store(tmp_path)
+    options = {"segmenter": Looking(WORDS), "store": store, "show_progress": False}
+    first = ul.unit_detector(model, "layer", 1, probe, "left", **options)
+    assert looked[0] == N
+    other = ul.unit_detector(model, "layer", 2, probe, "left", **options)
+    assert looked[0] == N and other.shows.tolist() == first.shows.tolist()
+    ul.unit_detector(model, "layer", 2, probe, "spot", **options)
+    assert looked[0] == 2 * N
+    assert first.recipe["segmenter"] == "looking"
 
 
 def test_wrong_targets_and_units_are_told(probe: ul.ArrayProbe) -> None:

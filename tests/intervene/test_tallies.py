@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from unitlens.errors import ShapeMismatch
-from unitlens.intervene.tallies import balanced_accuracy
+from unitlens.intervene import tallies as module
+from unitlens.intervene.tallies import balanced_accuracy, draws_of, ends, mean_known, student, tally
 
 
 def naive(predicted: list[int], true: list[int], wanted: int) -> float:
@@ -73,3 +74,39 @@ def test_an_images_weight_is_that_of_its_class():
 def test_numbers_of_images_that_differ_are_refused(predicted, true):
     with pytest.raises(ShapeMismatch, match="expected \\(N,\\) or \\(N, S\\), and \\(N,\\)"):
         balanced_accuracy(np.zeros(predicted, int), np.zeros(true, int), 3)
+
+
+def test_blocks_of_sets_are_counted_alike(monkeypatch):
+    rng = np.random.RandomState(5)
+    said, true = rng.randint(4, size=(31, 7)), rng.randint(4, size=31)
+    whole = tally(said, true, 4)
+    monkeypatch.setattr(module, "AT_A_TIME", 40)
+    parts = tally(said, true, 4)
+    assert np.array_equal(whole.hits, parts.hits) and np.array_equal(whole.said, parts.said)
+
+
+def test_draws_hold_as_many_of_each_class_as_there_are():
+    true = np.array([2, 0, 0, 2, 2, 1, 0, 2])
+    weights = draws_of(true, 400)
+    for number in range(3):
+        assert (weights[:, true == number].sum(1) == (true == number).sum()).all()
+    assert (weights[:, 5] == 1).all() and weights[:, 0].std() > 0.5  # a class of one is always drawn
+    np.testing.assert_allclose(weights.mean(0), 1, atol=0.15)
+    assert np.array_equal(draws_of(true, 3, seed=1), draws_of(true, 3, seed=1))
+
+
+def test_ends_leave_out_what_is_unknown():
+    samples = np.array([[1.0, np.nan, np.nan], [2.0, 5.0, np.nan], [3.0, 7.0, np.nan], [9.0, np.nan, np.nan]])
+    low, high = ends(samples, 0.5)
+    expected = [np.nanquantile(samples[:, :2], share, axis=0) for share in (0.25, 0.75)]
+    np.testing.assert_allclose([low[:2], high[:2]], expected)
+    assert np.isnan(low[2]) and np.isnan(high[2])
+    assert mean_known(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"),
+    [(1, 12.7062), (2, 4.30265), (3, 3.18245), (4, 2.77645), (5, 2.57058), (9, 2.26216), (30, 2.04227), (200, 1.97190)],
+)
+def test_student_s_t_is_that_of_the_tables(freedom, expected):
+    assert student(0.975, freedom) == pytest.approx(expected, rel=2e-4)

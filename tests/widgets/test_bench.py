@@ -200,6 +200,22 @@ def test_python_and_csv_repeat_what_is_on_view(view: Any, world: Any, widget_pag
     assert lines[0].startswith("class,images,balanced_accuracy") and len(lines) == 1 + len(view.effect.frame())
 
 
+def test_python_says_what_else_the_bench_was_opened_with(world: dict[str, Any]) -> None:
+    def darker(images: Any) -> Any:
+        return images * 0.5
+
+    darker.fingerprint = "darker"  # type: ignore[attr-defined]
+    groups = {name: [number] for number, name in enumerate(world["probe"].class_names)}
+    view = ul.bench(world["model"], LAYER, world["probe"], classes=groups, preprocess=darker, show_progress=False,
+                    count=20)  # fmt: skip
+    space: dict[str, Any] = {"model": world["model"], "probe": world["probe"], "preprocess": darker}
+    exec(view.code, space)
+    assert "preprocess=preprocess" in view.code
+    assert np.array_equal(space["effect"].after, view.effect.after)
+    plain = measured(world, view.units)
+    assert not np.array_equal(space["effect"].before, plain.before)
+
+
 def test_units_pinned_in_a_browser_arrive_until_the_bench_is_closed(view: Any, world: dict[str, Any]) -> None:
     browser = ul.browse(world["dissection"])
     browser.selected = [(LAYER, 12), ("conv4_3", 3), (LAYER, 40)]
@@ -244,11 +260,13 @@ def test_an_error_is_shown_and_the_bench_goes_on(view: Any, world: Any, widget_p
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("[role=alert]:not([hidden])")
     assert "RuntimeError: no <b>answer</b> today" in page.locator(".ul-trouble").inner_text()
+    assert page.locator(".ul-bench").get_attribute("data-stale") == "true"
     view.data.state = plain
     page.get_by_text("Dismiss").click()
     page.get_by_label("How many units").focus()
     page.keyboard.press("ArrowRight")
     rested(widget_page)
+    assert page.locator(".ul-bench").get_attribute("data-stale") == "false"
     agrees(page, world, view.units)
 
 
@@ -271,6 +289,32 @@ def test_units_are_chosen_from_python_in_one_step(view: Any, world: Any) -> None
     assert (view.by, view.name, view.count, view.factor) == ("class", "beach", 20, 0.0)
     view.by = "concept"  # a class is no concept: the first concept stands in its place
     assert view.name == next(iter(view.data.concepts))
+
+
+def test_a_reset_after_a_drag_and_python_s_own_changes_are_steps(view: Any) -> None:
+    view.set_state({"count": 30})
+    view.set_state({"count": 31})  # one drag
+    view.reset()
+    view.undo()
+    assert view.count == 31
+    view.undo()
+    assert view.count == 20
+    view.count = 3
+    view.count = 5
+    view.undo()
+    assert view.count == 3
+
+
+def test_a_bench_may_open_on_concepts_and_random_controls_are_other_lots(world: dict[str, Any]) -> None:
+    view = opening(world, by="concept", count=20)
+    assert view.name in view.data.concepts
+    view.choose("random", 20, count=20)
+    said = view.data.workbench.said(view.data.keep(view.units, 0.0)[None])[0]
+    lot = (said == view.data.workbench.true).mean()
+    control = view.data.control(20, 0.0)["control_top1"]
+    assert not np.isclose(control, lot).all()
+    rng = np.random.default_rng([1, 20])
+    assert rng.permutation(160)[:20].tolist() != view.units
 
 
 def test_wrong_arguments_are_told(world: dict[str, Any]) -> None:

@@ -29,6 +29,8 @@ class Point:
     high: float
 
     def __str__(self) -> str:
+        if not np.isfinite(self.low):
+            return f"{100 * self.value:.1f} %"
         return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f})"
 
 
@@ -38,7 +40,8 @@ class AblationCurve(Rich):
 
     layer: dotted name. class_names: K. units: U of the layer. counts: int64 (P,), numbers of units.
     names: the classes that are measured, k of them. value: float64 (4, P, k), for each of KINDS; of random sets the
-    mean over draws. draws: float64 (R, 4, P, k), the same in bootstrap draws of the images (and of the random sets).
+    mean over draws. draws: float64 (R, 4, P, k), the same in bootstrap draws of the images (and of the random sets);
+    NaN for a class of one image.
     intact: float64 (k,) with all units; intact_draws: (R, k).
     ranked_by: in words. recipe: everything the result depends on. notes: model, way, images skipped, sets.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,11 @@ from unitlens.errors import ConceptError, LayerError, OptionError, ProbeError
 from unitlens.intervene.detector import UnitDetector, best_threshold
 from unitlens.intervene.names import distinct
 from unitlens.intervene.places import Places
-from unitlens.intervene.source import Arrays, Source, joined
+from unitlens.intervene.source import NUMERICS, Arrays, Source, joined
 from unitlens.models.capture import capture
 from unitlens.models.hooks import find_layer
 from unitlens.progress import Meter
-from unitlens.segment.segmenter import as_segmenter
+from unitlens.segment.segmenter import Segmenter, as_segmenter
 from unitlens.store import Store
 
 
@@ -63,7 +64,8 @@ def unit_detector(
     index, peaks = _peaks(source, layer, unit_axis)
     if isinstance(unit, bool) or not isinstance(unit, (int, np.integer)) or not 0 <= unit < peaks.shape[1]:
         raise OptionError(f"unit: layer {layer!r} has units 0..{peaks.shape[1] - 1}, got {unit!r}")
-    known, shows = _shown(source, str(target), segmenter, min_share)
+    ready = as_segmenter(segmenter, probe)
+    known, shows = _shown(source, str(target), ready, min_share)
     place = np.full(len(probe), -1)
     place[known] = np.arange(len(known))
     both = place[index] >= 0
@@ -73,8 +75,10 @@ def unit_detector(
         if min((some & fitted).sum(), (some & ~fitted).sum()) < 1:
             raise ProbeError(f"probe: expected two images or more {what} {target}, got {int(some.sum())}")
     name = str(getattr(model, "unitlens_name", type(model).__name__))
-    recipe = source.recipe(kind="detector", layer=layer, unit=int(unit), target=str(target), min_share=min_share,
-                           probe=probe.fingerprint)  # fmt: skip
+    recipe = source.recipe(
+        kind="detector", layer=layer, unit=int(unit), target=str(target), min_share=min_share, unit_axis=unit_axis,
+        segmenter=ready.fingerprint, probe=probe.fingerprint,
+    )  # fmt: skip
     return UnitDetector(layer, int(unit), str(target), index, peak, shows,
                         best_threshold(peak[fitted], shows[fitted]), fitted, recipe, {"model": name})  # fmt: skip
 
@@ -107,7 +111,7 @@ def _peaks(source: Source, layer: str, unit_axis: int | None) -> tuple[np.ndarra
     return joined(parts, "index"), peaks
 
 
-def _shown(source: Source, target: str, segmenter: Any, min_share: float) -> tuple[np.ndarray, np.ndarray]:
+def _shown(source: Source, target: str, segmenter: Segmenter, min_share: float) -> tuple[np.ndarray, np.ndarray]:
     """The images that are known to show the target or not, and which do. Raises ConceptError."""
     probe = source.probe
     names = distinct(probe.class_names)
@@ -115,22 +119,33 @@ def _shown(source: Source, target: str, segmenter: Any, min_share: float) -> tup
         labels = probe.class_labels
         known = np.flatnonzero(labels >= 0)
         return known, labels[known] == names.index(target)
-    ready = as_segmenter(segmenter, probe)
     try:
-        label = ready.vocabulary.label(target)
+        label = segmenter.vocabulary.label(target)
     except ConceptError as error:
         raise ConceptError(f"target: no class of the probe set, and {error}") from None
-    category = ready.vocabulary.categories.index(ready.vocabulary[label - 1].category)
-    looked_at: list[np.ndarray] = []
-    found_in: list[np.ndarray] = []
-    for span in range(0, len(probe), 64):
-        for batch in source.batches(range(span, min(span + 64, len(probe)))):
-            found = ready(batch)
-            share = (found.labels == label).any(1).float().mean((1, 2)).cpu().numpy()
-            looked = np.ones(len(share), bool)
-            if found.annotated is not None:
-                looked = torch.as_tensor(found.annotated)[:, category].bool().cpu().numpy()
-            clear = looked & ((share == 0) | (share >= min_share))
-            looked_at.append(batch.index.numpy()[clear])
-            found_in.append((share >= max(min_share, 1e-12))[clear])
-    return np.concatenate(looked_at), np.concatenate(found_in)
+    index, share, looked = _shares(source, segmenter, label)
+    clear = looked & ((share == 0) | (share >= min_share))
+    return index[clear], (share >= max(min_share, 1e-12))[clear]
+
+
+def _shares(source: Source, segmenter: Segmenter, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of the images that were read, which share of each shows a concept, and whether it was looked for."""
+    words = segmenter.vocabulary
+    category = words.categories.index(words[label - 1].category)
+
+    def shard(span: Sequence[int], _: Meter) -> Arrays:
+        seen, share, looked = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)], [np.zeros(0, bool)]
+        for batch in source.batches(span):
+            found = segmenter(batch)
+            seen.append(batch.index.numpy())
+            share.append((found.labels == label).any(1).float().mean((1, 2)).cpu().numpy())
+            all_ = torch.ones(len(batch), dtype=torch.bool)
+            known = all_ if found.annotated is None else torch.as_tensor(found.annotated)[:, category].bool().cpu()
+            looked.append(known.numpy())
+        return {"index": np.concatenate(seen), "share": np.concatenate(share), "looked": np.concatenate(looked)}
+
+    named = dataclasses.replace(source, store=None) if segmenter.fingerprint is None else source
+    recipe = {"kind": "shares", "numerics": NUMERICS, "segmenter": segmenter.fingerprint,
+              "concept": [words[label - 1].name, words[label - 1].category], "concepts": len(words)}  # fmt: skip
+    parts = named.shards(recipe, shard, f"Looking for {words[label - 1].name}", ("share", "looked"))
+    return joined(parts, "index"), joined(parts, "share"), joined(parts, "looked")

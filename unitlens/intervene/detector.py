@@ -62,7 +62,7 @@ class UnitDetector(Rich):
         """Both ends of the bootstrap interval of `accuracy`, over the images."""
         judged = ~self.fitted
         said, shows = (self.peak > self.threshold)[judged], self.shows[judged]
-        weights = draws_of(int(judged.sum()))
+        weights = draws_of(shows)
         with np.errstate(invalid="ignore", divide="ignore"):
             found = ((weights @ (said & shows)) / (weights @ shows) + (weights @ (~said & ~shows)) / (weights @ ~shows))
         known = found[np.isfinite(found)] / 2

@@ -58,7 +58,9 @@ class UnitEdit:
         """
         places = Places.of(output, unit_axis)
         rows = places.rows(self.units, self.layer)
-        there = None if given is None else given[rows] if given.ndim == 1 else places.like(given).values(rows)
+        there = None
+        if given is not None:
+            there = given.to(output.device)[rows] if given.ndim == 1 else places.like(given).values(rows)
         before = places.values(rows)  # (B, u, cells)
         after = self.put_in(dataclasses.replace(places, chosen=before), there).to(before)
         share = places.share(self.region)  # (cells,)
@@ -107,6 +109,8 @@ class Ablate(UnitEdit):
         if isinstance(to, str) and to not in WAYS:
             raise OptionError(f"to: expected one of {', '.join(map(repr, WAYS))} or a number for each unit, got {to!r}")
         object.__setattr__(self, "to", to if isinstance(to, str) else _numbers(to, self.units, "to"))
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise OptionError(f"seed: expected a whole number from 0 on, got {seed!r}")
         object.__setattr__(self, "seed", int(seed))
 
     @property
@@ -117,7 +121,7 @@ class Ablate(UnitEdit):
         if self.to == "zero":
             return torch.zeros(())
         if isinstance(self.to, tuple):
-            return torch.tensor(self.to)[None, :, None]
+            return _each(self.to, places, "to")
         if given is not None:
             return given[None, :, None] if given.ndim == 1 else given
         if self.to == "mean":
@@ -164,7 +168,7 @@ class Insert(UnitEdit):
         object.__setattr__(self, "values", _numbers(values, self.units, "values"))
 
     def put_in(self, places: Places, given: Tensor | None) -> Tensor:
-        return torch.tensor(self.values)[None, :, None]
+        return _each(self.values, places, "values")
 
 
 class Edits:
@@ -233,7 +237,7 @@ def _alone(edit: UnitEdit) -> Edits:
 
 
 def checked_units(units: Any, name: str = "units") -> tuple[int, ...] | None:
-    """Unit numbers, each once, in ascending order; None = all. Raises OptionError for anything else."""
+    """Unit numbers, each once, in the order given; None = all. Raises OptionError for anything else."""
     if units is None:
         return None
     if isinstance(units, (np.ndarray, Tensor)):
@@ -286,6 +290,14 @@ def _checked_region(region: Any) -> np.ndarray | None:
         raise OptionError("region: expected numbers 0..1 (or True and False), 1 where the edit is made")
     array.flags.writeable = False
     return array
+
+
+def _each(numbers: tuple[float, ...], places: Places, name: str) -> Tensor:
+    """One number for all units, or one for each: (1, 1 or u, 1). Raises OptionError."""
+    units = places.chosen_values.shape[1]
+    if len(numbers) not in (1, units):
+        raise OptionError(f"{name}: expected 1 or {units} numbers, one for each unit, got {len(numbers)}")
+    return torch.tensor(numbers)[None, :, None]
 
 
 def _written(value: Any) -> Any:

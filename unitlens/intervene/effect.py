@@ -22,7 +22,7 @@ class Effect(Rich):
 
     class_names: K. index int64 (N,): positions in the probe set. true, before, after: class numbers (N,), the true one
     and those said. score_before, score_after float64 (N,): scores of the true class; log_before, log_after: its log
-    probability. edit: in words. recipe: everything the result depends on. notes: model, way, images skipped.
+    probability. edit: in words. recipe: everything the result depends on. notes: model, images skipped.
     """
 
     class_names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Effect(Rich):
 
     @cached_property
     def _drawn(self) -> tuple[Tally, Tally]:
-        weights = draws_of(len(self.true))
+        weights = draws_of(self.true)
         return tuple(drawn_tally(weights, said, self.true, len(self.class_names))  # type: ignore[return-value]
                      for said in (self.before, self.after))  # fmt: skip
 
@@ -55,9 +55,12 @@ class Effect(Rich):
         return np.asarray(after - before)
 
     def interval(self, measure: str = "balanced accuracy", level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Both ends (K,) of the bootstrap interval of `change`, over the images. Raises OptionError."""
+        """Both ends (K,) of the bootstrap interval of `change`, over the images of each class; NaN for a class of
+        fewer than 2. Raises OptionError."""
         before, after = (one.measure(measure) for one in self._drawn)
-        return ends(after - before, level)
+        few = self.tallies[0].true < 2
+        low, high = ends(after - before, level)
+        return np.where(few, np.nan, low), np.where(few, np.nan, high)
 
     @property
     def top1(self) -> tuple[float, float]:
@@ -66,13 +69,14 @@ class Effect(Rich):
 
     def mean_change(self, what: str = "balanced accuracy", level: float = 0.95) -> tuple[float, float, float]:
         """The change averaged over the classes, and both ends of its interval."""
-        before, after = (mean_known(one.measure(what)) for one in self._drawn)
-        low, high = ends(after - before, level)
+        before, after = (one.measure(what) for one in self._drawn)
+        low, high = ends(mean_known(after - before), level)
         return float(mean_known(self.change(what))), float(low), float(high)
 
     @property
     def flips(self) -> np.ndarray:
-        """Which of the N images are answered differently, the most certain of them first: places 0..N-1."""
+        """Which of the N images are answered differently, those first whose true class has won or lost most of its
+        probability, by its logarithm: places 0..N-1."""
         places = np.flatnonzero(self.before != self.after)
         return places[np.argsort(-np.abs(self.log_after - self.log_before)[places], kind="stable")]
 
@@ -118,7 +122,7 @@ class Effect(Rich):
         lines = [
             f"{self.edit}: {len(self.true):,} images, {len(self.class_names)} classes",
             f"named rightly {100 * self.top1[0]:.1f} % before, {100 * self.top1[1]:.1f} % after; balanced accuracy "
-            f"{100 * mean:+.1f} points on average over classes (95 %: {100 * low:+.1f} to {100 * high:+.1f})",
+            f"{_points(mean)} points on average over classes (95 %: {_points(low)} to {_points(high)})",
         ]
         lines += [f"  {self.class_names[c]}: {100 * change[c]:+.1f} points" for c in ordered[:8]]
         return "\n".join(lines)
@@ -131,3 +135,7 @@ class Effect(Rich):
 
     def __repr__(self) -> str:
         return f"Effect({self.edit}: named rightly {100 * self.top1[0]:.1f} -> {100 * self.top1[1]:.1f} %)"
+
+
+def _points(change: float) -> str:
+    return f"{100 * change:+.1f}" if np.isfinite(change) else "–"

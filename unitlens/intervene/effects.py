@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from unitlens.data.probe import Batch, ProbeSet
@@ -77,7 +78,8 @@ def measure(
     notes = {"model": str(getattr(model, "unitlens_name", type(model).__name__)),
              "skipped": len(probe) - len(arrays["true"])}  # fmt: skip
     words = repr(edits) if isinstance(edits, Edits) else f"a function of {', '.join(layers)}"
-    return Effect(source.names, arrays.pop("at"), **arrays, edit=words, recipe=recipe, notes=notes)
+    whole = {**recipe, "probe": probe.fingerprint}
+    return Effect(source.names, arrays.pop("at"), **arrays, edit=words, recipe=whole, notes=notes)
 
 
 class _Run:
@@ -115,6 +117,9 @@ class _Run:
 
     def _of(self, batch: Batch) -> Arrays:
         before, after = self._scores(self.source.inputs(batch), self._others(batch))
+        for what, scores in (("model", before), ("edit", after)):
+            if torch.isnan(scores).any():
+                raise OptionError(f"{what}: the scores of some images are NaN. Look at the weights and at preprocess=.")
         labels = batch.class_labels.to(before.device)[:, None]
         arrays: Arrays = {}
         for name, scores in (("before", before), ("after", after)):

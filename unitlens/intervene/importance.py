@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unitlens.errors import OptionError, RecipeMismatch
 from unitlens.intervene.names import number_of
-from unitlens.intervene.tallies import Tally, drawn_class, draws_of, ends, mean_known, tally
+from unitlens.intervene.tallies import Tally, check_level, drawn_class, draws_of, ends, mean_known, student, tally
 from unitlens.rich import Rich
 
 if TYPE_CHECKING:
@@ -73,13 +72,16 @@ class Importance(Rich):
         return np.asarray(-np.expm1(-self.log_drop))
 
     def fall_interval(self, name: str, level: float = 0.95) -> Interval:
-        """Both ends (U,) of the interval of a class's `fall`, from the standard error; NaN for "gradient" and for a
-        class of one image."""
+        """Both ends (U,) of the interval of a class's `fall`, from the standard error and Student's t; NaN for
+        "gradient" and for a class of one image. Raises OptionError."""
+        check_level(level)
         number = self.number(name)
-        error = np.full(self.units, np.nan) if self.log_error is None else self.log_error[:, number]
-        wide = NormalDist().inv_cdf((1 + level) / 2) * error
+        if self.log_error is None or self.true is None:
+            return np.full(self.units, np.nan), np.full(self.units, np.nan)
+        images = int((self.true == number).sum())
+        wide = student((1 + level) / 2, images - 1) * self.log_error[:, number] if images > 1 else np.nan
         low, high = (-np.expm1(-(self.log_drop[:, number] + side * wide)) for side in (-1, 1))
-        return low, high
+        return np.asarray(low), np.asarray(high)
 
     @cached_property
     def ranked(self) -> tuple[str, ...]:
@@ -123,15 +125,18 @@ class Importance(Rich):
         return some
 
     def interval(self, name: str, level: float = 0.95) -> Interval:
-        """Both ends (U,) of the bootstrap interval of a class's `drop`. Raises OptionError."""
+        """Both ends (U,) of the bootstrap interval of a class's `drop`; NaN for a class of one image. Raises
+        OptionError."""
         number = self.number(name)
         if self.true is None or self.base is None or self.said is None:
             raise OptionError("importance: estimated from gradients, without intervals; use by='ablation'")
-        weights = draws_of(len(self.true))
+        weights = draws_of(self.true)
         intact, without = (
             drawn_class(weights, said.reshape(len(said), -1), self.true, number).balanced_accuracy[..., 0]
             for said in (self.base, self.said)
         )
+        if (self.true == number).sum() < 2:
+            return np.full(self.units, np.nan), np.full(self.units, np.nan)
         return ends(intact - without, level)
 
     def agreement(self, other: Importance) -> float:

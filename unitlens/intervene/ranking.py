@@ -16,7 +16,7 @@ from unitlens.intervene.importance import WAYS, Importance
 from unitlens.intervene.means import unit_means
 from unitlens.intervene.places import Places
 from unitlens.intervene.source import Arrays, Source
-from unitlens.intervene.trials import run_trials
+from unitlens.intervene.trials import digest, run_trials
 from unitlens.models.capture import edit
 from unitlens.models.hooks import at_rest, find_layer
 from unitlens.progress import Meter
@@ -84,13 +84,15 @@ def _ablated(source: Source, layer: str, fill: Tensor | None, unit_axis: int | N
     trials = run_trials(source, layer, None, fill=fill, unit_axis=unit_axis, title=f"Switching off units of {layer}")
     return Importance(
         layer, source.names, "ablation", trials.lost, trials.true, trials.base, trials.said, None,
-        _recipe(source, layer, "ablation", fill), _notes(source, trials.skipped, trials.way), trials.error,
+        _recipe(source, layer, "ablation", fill, unit_axis), _notes(source, trials.skipped, trials.way), trials.error,
     )  # fmt: skip
 
 
-def _recipe(source: Source, layer: str, by: str, fill: Tensor | None) -> dict[str, Any]:
-    return source.recipe(kind="importance", layer=layer, by=by, to="zero" if fill is None else "mean",
-                         probe=source.probe.fingerprint)  # fmt: skip
+def _recipe(source: Source, layer: str, by: str, fill: Tensor | None, unit_axis: int | None) -> dict[str, Any]:
+    return source.recipe(
+        kind="importance", layer=layer, by=by, fill=None if fill is None else digest(fill.numpy()),
+        unit_axis=unit_axis, probe=source.probe.fingerprint,
+    )  # fmt: skip
 
 
 def _notes(source: Source, skipped: int, way: str) -> dict[str, Any]:
@@ -129,8 +131,8 @@ def _by_gradient(source: Source, layer: str, fill: Tensor | None, unit_axis: int
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = np.where(counts[:, None] > 0, sums / counts[:, None], np.nan).T
     notes = _notes(source, len(source.probe) - int(counts.sum()), "one backward pass")
-    return Importance(layer, source.names, "gradient", estimate, recipe=_recipe(source, layer, "gradient", fill),
-                      notes=notes)  # fmt: skip
+    whole = _recipe(source, layer, "gradient", fill, unit_axis)
+    return Importance(layer, source.names, "gradient", estimate, recipe=whole, notes=notes)
 
 
 def _shares(source: Source, layer: str, images: Tensor, labels: Tensor, fill: Tensor | None,

@@ -23,7 +23,7 @@ from unitlens.store import Store
 
 DRAWS = 200  # of the images
 POINTS = 10
-MOST = 2**30  # answers that are held: images times sets
+MOST = 2**28  # answers that are held: images times sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +81,16 @@ def ablation_curve(
     chosen = _ranking(ranking, layer, source, names)
     units = len(chosen.orders)
     many = _counts(counts, units)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise OptionError(f"seed: expected a whole number from 0 on, got {seed!r}")
     keep, places = _sets(chosen.orders, many, _checked_draws(draws), seed)
     if len(keep) * len(probe) > MOST:
         raise OptionError(f"counts: {len(keep):,} sets of units on {len(probe):,} images are too many; ask for fewer "
                           "counts, or for some classes: names=[...]")  # fmt: skip
     fill = unit_means(source, layer, unit_axis) if to == "mean" else None
     trials = run_trials(source, layer, keep, fill=fill, unit_axis=unit_axis, title=f"Switching off units of {layer}")
-    recipe = source.recipe(kind="curve", layer=layer, to=to, probe=probe.fingerprint, keep=digest(keep))
+    recipe = source.recipe(kind="curve", layer=layer, to=to, unit_axis=unit_axis, probe=probe.fingerprint,
+                           keep=digest(keep))  # fmt: skip
     name = str(getattr(model, "unitlens_name", type(model).__name__))
     notes = {"model": name, "way": trials.way, "images": len(trials.true), "skipped": trials.skipped, "sets": len(keep)}
     return AblationCurve(layer, chosen.names, units, many, *_measured(trials, source, chosen.names, places),
@@ -108,6 +111,8 @@ def _ranking(ranking: Any, layer: str, source: Source, names: Sequence[str] | No
             other = ranking.layer if ranking.layer != layer else f"classes {', '.join(ranking.class_names[:5])} ..."
             raise RecipeMismatch(f"ranking: it is of {other}, not of {layer} and the classes of this probe set")
         some = [name for name in wanted if names is not None or name in ranking.ranked]
+        if not some:
+            raise OptionError("ranking: it ranks none of the classes that these images show")
         columns = [ranking.number(name) for name in some]
         told = "importance" if ranking.by == "ablation" else "gradient x activation"
         return Ranking(ranking.orders[:, columns], tuple(some), told)
@@ -159,7 +164,8 @@ def _measured(
     numbers = [number_of(name, source.names) for name in names]
     whole = tally(trials.said, trials.true, len(source.names)).balanced_accuracy  # (S, K)
     intact = tally(trials.base, trials.true, len(source.names)).balanced_accuracy[numbers]
-    weights = draws_of(len(trials.true), DRAWS)
+    weights, rng = draws_of(trials.true, DRAWS), np.random.default_rng(1)
+    few = np.bincount(trials.true, minlength=len(source.names))[numbers] < 2  # no interval from a single image
     value = np.stack([whole[kind, np.array(numbers)[None, :, None]].mean(-1) for kind in places])
     draws = np.empty((DRAWS, *value.shape))
     intact_draws = np.empty((DRAWS, len(numbers)))
@@ -172,6 +178,8 @@ def _measured(
         for row, kind in enumerate(places):
             size = kind[:, at].size
             part = found[:, 1 + which.reshape(-1)[start : start + size]].reshape(DRAWS, len(kind), -1)
-            draws[:, row, :, at] = part[np.arange(DRAWS), :, np.arange(DRAWS) % part.shape[2]]
+            lots = rng.integers(0, part.shape[2], (DRAWS, part.shape[2]))  # random sets are drawn again, too
+            draws[:, row, :, at] = np.take_along_axis(part, lots[:, None], 2).mean(2)
             start += size
+    draws[..., few], intact_draws[:, few] = np.nan, np.nan
     return value, draws, intact, intact_draws

@@ -41,6 +41,7 @@ class Replay:
         self.split = split(model, layer)
         self.way: str | None = None
         self.parts: Parts | None = None
+        self.mixed: _Mixed | None = None  # the linear step, once
 
     def begin(self, images: Tensor) -> Moment:
         """The layer's output for these images (as the model takes them), ready for sets of units."""
@@ -48,11 +49,14 @@ class Replay:
         if output.shape[0] != len(images):
             raise OptionError(f"layer {self.layer!r}: expected images on the first axis, got {tuple(output.shape)}")
         Places.of(output, self.unit_axis)  # raises for what has no units
-        if self.way is None:
-            self.way = self._choose(images[:2], output[:2])
-            if self.way == "whole":
-                warnings.warn(WHOLE.format(layer=self.layer), DataWarning, stacklevel=5)
-        return self._moment(images, output)
+        first = self.way is None
+        self.way = self.way or self._choose(images[:2], output[:2])
+        moment = self._moment(images, output)
+        if torch.isnan(moment.base).any():
+            raise OptionError("model: it returns NaN scores for some images. Look at its weights, and at preprocess=.")
+        if first and self.way == "whole":
+            warnings.warn(WHOLE.format(layer=self.layer), DataWarning, stacklevel=5)
+        return moment
 
     def _moment(self, images: Tensor, output: Tensor) -> Moment:
         with at_rest(self.model, images):
@@ -71,7 +75,7 @@ class Replay:
         for row, unit in enumerate((0, plain.units // 2, plain.units - 1)):
             keep[row, unit] = 0
         keep[3] = torch.rand(plain.units, generator=torch.Generator().manual_seed(0)).to(keep).round()
-        self.parts = parts
+        self.parts, self.mixed = parts, _Mixed.of(parts.mix)
         try:
             mine = self._moment(images, output)
             (_, expected), (_, got) = next(plain.sets(keep)), next(mine.sets(keep))
@@ -222,7 +226,8 @@ class _Corrected(Moment):
 
     def _prepared(self) -> Tensor:
         parts: Parts = self.replay.parts  # type: ignore[assignment]
-        self.mixed, self.rest = _Mixed.of(parts.mix), parts.rest
+        self.mixed: _Mixed = self.replay.mixed  # type: ignore[assignment]
+        self.rest = parts.rest
         self.values = self._apart(self.output)  # (B, U, p) or (B, U, h, w)
         filled = self._filled(self.output).expand(1, *self.output.shape[1:])
         self.lost = self.values - self._apart(filled)  # what a unit that is switched off takes away

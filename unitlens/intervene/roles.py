@@ -149,6 +149,8 @@ def told(fall: float) -> str:
     >>> told(0.213), told(-0.05), told(0.0)
     ('-21 %', '+5 %', '0 %')
     """
+    if not np.isfinite(fall):
+        return "–"
     words = f"{-100 * fall:+.0f} %"
     return "0 %" if words[1:] == "0 %" else words
 
@@ -157,7 +159,8 @@ def roles(importance: Importance, dissection: Dissection, *, count: int = 4) -> 
     """What the most important units of each class detect, and whether units that matter are easier to name
     [paper.md 1.3, Figure 2d].
 
-    importance: from `rank_units`; where it has `held_out`, losses are those of the held-out images. dissection: of the
+    importance: from `rank_units`; where it has `held_out`, losses are those of the held-out images, of the classes that
+    these show. dissection: of the
     same layer of the same model. count: units per class that count as important.
 
     >>> import unitlens as ul
@@ -181,11 +184,14 @@ def roles(importance: Importance, dissection: Dissection, *, count: int = 4) -> 
         raise OptionError(f"count: expected 1 to {layer.units} units, got {count!r}")
     first, iou = dissection.best(importance.layer)
     named = [dissection.vocabulary[c] if c >= 0 else None for c in first]
-    numbers = [importance.number(name) for name in importance.ranked]
-    units = importance.orders[:count, numbers].T  # (k, count)
     judge = importance.held_out or importance
+    names = tuple(name for name in importance.ranked if name in judge.ranked)
+    if not names:
+        raise OptionError("importance: none of its classes has held-out images, so nothing can be judged")
+    numbers = [importance.number(name) for name in names]
+    units = importance.orders[:count, numbers].T  # (k, count)
     return Roles(
-        importance.layer, importance.ranked, int(count), units, judge.fall[units, np.array(numbers)[:, None]],
+        importance.layer, names, int(count), units, judge.fall[units, np.array(numbers)[:, None]],
         tuple(c.name if c else "" for c in named), tuple(c.category if c else "" for c in named), iou,
         dissection.min_iou, importance.by, "held out" if importance.held_out else "ranked",
         {"model": importance.notes.get("model", "")},

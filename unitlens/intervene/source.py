@@ -23,7 +23,7 @@ from unitlens.models.preprocess import Preprocess, as_preprocess
 from unitlens.progress import Meter, progress
 from unitlens.store import Store, default_store
 
-NUMERICS = 1  # raised whenever the same inputs give other numbers, or a stored result holds other arrays
+NUMERICS = 2  # raised whenever the same inputs give other numbers, or a stored result holds other arrays
 AT_A_TIME = 64  # images, at 128 pixels; fewer where they are larger
 PIXELS = 2**20
 Arrays = dict[str, np.ndarray]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from unitlens.errors import OptionError, ShapeMismatch
 
 DRAWS = 500
+AT_A_TIME = 2**22  # answers that are counted together
 MEASURES = ("balanced accuracy", "recall", "precision")
 
 
@@ -58,16 +61,21 @@ def tally(said: np.ndarray, true: np.ndarray, classes: int) -> Tally:
     if len(said) != len(true) or true.ndim != 1 or said.ndim not in (1, 2):
         raise ShapeMismatch(f"said is {said.shape}, true is {true.shape}; expected (N,) or (N, S), and (N,)")
     columns = said.reshape(len(said), -1)
-    sets = columns.shape[1]
-    places = columns.astype(np.int64) + classes * np.arange(sets)
-
-    def counted(where: np.ndarray) -> np.ndarray:
-        counts = np.bincount(where.reshape(-1), minlength=sets * classes).astype(np.float64)
-        return counts.reshape(*said.shape[1:], classes)
-
+    block = max(1, AT_A_TIME // max(1, len(said)))
+    parts = [_counted(columns[:, a : a + block], true, classes) for a in range(0, columns.shape[1], block)]
+    hits, answers = (np.concatenate(some).reshape(*said.shape[1:], classes) for some in zip(*parts, strict=True))
     per_class = np.bincount(true.astype(np.int64), minlength=classes).astype(np.float64)
-    hits = counted(places[columns == true[:, None]])
-    return Tally(hits, counted(places), per_class, np.array(float(len(true))))
+    return Tally(hits, answers, per_class, np.array(float(len(true))))
+
+
+def _counted(said: np.ndarray, true: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hits and answers of some sets: two float64 (s, K)."""
+    sets = said.shape[1]
+    places = said.astype(np.int64) + classes * np.arange(sets)
+    where = places[said == true[:, None]]
+    counts = [np.bincount(some.reshape(-1), minlength=sets * classes) for some in (where, places)]
+    hits, answers = (some.astype(np.float64).reshape(sets, classes) for some in counts)
+    return hits, answers
 
 
 def balanced_accuracy(said: np.ndarray, true: np.ndarray, classes: int) -> np.ndarray:
@@ -75,11 +83,23 @@ def balanced_accuracy(said: np.ndarray, true: np.ndarray, classes: int) -> np.nd
     return tally(said, true, classes).balanced_accuracy
 
 
-def draws_of(images: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """How often each image is drawn in each bootstrap draw: float32 (R, N), every row sums to N."""
+def draws_of(groups: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """How often each image is drawn in each bootstrap draw: float32 (R, N). Images are drawn within their group
+    (their class), so that every draw has as many of each as there are. groups: whole numbers (N,).
+
+    >>> weights = draws_of(np.array([0, 0, 1]))
+    >>> bool((weights[:, :2].sum(1) == 2).all() and (weights[:, 2] == 1).all())
+    True
+    """
+    groups = np.asarray(groups).astype(np.int64)
+    images = len(groups)
+    order = np.argsort(groups, kind="stable")
+    _, which, many = np.unique(groups[order], return_inverse=True, return_counts=True)
+    first = np.cumsum(many) - many
     rng = np.random.default_rng(seed)
-    picked = rng.integers(0, images, (draws, images)) + images * np.arange(draws)[:, None]
-    return np.bincount(picked.reshape(-1), minlength=draws * images).reshape(draws, images).astype(np.float32)
+    picked = first[which] + np.floor(rng.random((draws, images)) * many[which]).astype(np.int64)
+    places = order[picked] + images * np.arange(draws)[:, None]
+    return np.bincount(places.reshape(-1), minlength=draws * images).reshape(draws, images).astype(np.float32)
 
 
 def drawn_tally(weights: np.ndarray, said: np.ndarray, true: np.ndarray, classes: int) -> Tally:
@@ -100,14 +120,59 @@ def drawn_class(weights: np.ndarray, said: np.ndarray, true: np.ndarray, number:
 
 
 def ends(samples: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends of an interval over the first axis, NaN where a draw holds no number.
+    """Both ends of an interval over the first axis, of the draws that hold a number; NaN where none does.
 
     Raises OptionError for a level outside 0..1.
     """
+    check_level(level)
+    samples = np.asarray(samples, np.float64)
+    ordered = np.sort(samples, axis=0)  # NaN last
+    known = np.isfinite(ordered).sum(0)
+
+    def at(share: float) -> np.ndarray:
+        place = share * np.maximum(known - 1, 0)
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, np.maximum(known - 1, 0))
+        below, above = (np.take_along_axis(ordered, where[None], 0)[0] for where in (low, high))
+        return np.where(known > 0, below + (place - low) * (above - below), np.nan)
+
+    return at((1 - level) / 2), at((1 + level) / 2)
+
+
+def check_level(level: float) -> None:
+    """Raises OptionError for a level outside 0..1."""
     if not 0 < level < 1:
         raise OptionError(f"level: expected a share between 0 and 1, such as .95, got {level!r}")
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return np.asarray(low), np.asarray(high)
+
+
+def student(share: float, freedom: int) -> float:
+    """The quantile of Student's t distribution [Hill, CACM 13 (1970), algorithm 396].
+
+    >>> round(student(0.975, 1), 3), round(student(0.975, 3), 3), round(student(0.975, 1000), 3)
+    (12.706, 3.182, 1.962)
+    """
+    both = 2 * (1 - share)
+    if freedom == 1:
+        return math.cos(both * math.pi / 2) / math.sin(both * math.pi / 2)
+    if freedom == 2:
+        return math.sqrt(2 / (both * (2 - both)) - 2)
+    a = 1 / (freedom - 0.5)
+    b = 48 / a**2
+    c = ((20700 * a / b - 98) * a - 16) * a + 96.36
+    d = ((94.5 / (b + c) - 3) / b + 1) * math.sqrt(a * math.pi / 2) * freedom
+    y = (d * both) ** (2 / freedom)
+    if y > 0.05 + a:
+        x = NormalDist().inv_cdf(both / 2)
+        y = x * x
+        if freedom < 5:
+            c += 0.3 * (freedom - 4.5) * (x + 0.6)
+        c = (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b + c
+        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x
+        y = math.expm1(a * y * y)
+    else:
+        y = ((1 / (((freedom + 6) / (freedom * y) - 0.089 * d - 0.822) * (freedom + 2) * 3) + 0.5 / (freedom + 4)) * y
+             - 1) * (freedom + 1) / (freedom + 2) + 1 / y  # fmt: skip
+    return math.sqrt(freedom * y)
 
 
 def mean_known(values: np.ndarray, axis: int = -1) -> np.ndarray:

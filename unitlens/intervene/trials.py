@@ -15,7 +15,7 @@ from unitlens.intervene.replay import Moment, Replay
 from unitlens.intervene.source import Arrays, Source, joined
 from unitlens.progress import Meter
 
-NEEDS = ("true", "base", "said", "lost", "squares")
+NEEDS = ("at", "true", "base", "said")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Trials:
 
     index int64 (N,): positions in the probe set. true, base: class numbers (N,). said (N, S). lost: float64 (S, K),
     the mean fall of the true class's log probability over the images of each class; NaN for a class without images.
-    error: float64 (S, K), the standard error of that mean; NaN for a class of one image.
+    error: float64 (S, K), the standard error of that mean; NaN for a class of one image. Both (0, K) for sets of units.
     way: how it was computed, see `Replay`. skipped: images that could not be read or have no label.
     """
 
@@ -57,8 +57,10 @@ def run_trials(
         raise ProbeError("probe: no image has a class label; nothing can be lost")
     true = joined(parts, "true")
     per_class = np.bincount(true, minlength=len(source.names))
-    total, squares = (np.add.reduce([part[name] for part in parts]) for name in ("lost", "squares"))
-    lost, error = _mean(total, squares, per_class)
+    lost = error = np.zeros((0, len(per_class)))
+    if keep is None:
+        total, squares = (np.add.reduce([part[name] for part in parts]) for name in ("lost", "squares"))
+        lost, error = _mean(total, squares, per_class)
     return Trials(
         joined(parts, "at"), true, joined(parts, "base"), joined(parts, "said"), lost, error, replay.way or "stored",
         len(source.probe) - len(true),
@@ -87,11 +89,12 @@ class _Counted:
         self.keep = None if keep is None else torch.from_numpy(np.ascontiguousarray(keep)).float()
 
     def shard(self, span: Sequence[int], _: Meter) -> Arrays:
-        """index (all images that were read), at, true, base, said; lost and its squares, summed over each class."""
+        """index (all images that were read), at, true, base, said; where each unit is off alone also lost
+        and its squares, summed over each class."""
         classes = len(self.source.names)
         kind = np.int16 if classes < 2**15 else np.int32
         seen, at, true, base, said = [], [], [], [], []
-        lost: list[np.ndarray] = []
+        lost: np.ndarray | None = None
         for batch in self.source.batches(span):
             seen.append(batch.index.numpy())
             known = ((batch.class_labels >= 0) & (batch.class_labels < classes)).nonzero()[:, 0]
@@ -105,21 +108,23 @@ class _Counted:
             true.append(labels.numpy())
             base.append(moment.base.argmax(1).cpu().numpy())
             said.append(say)
-            lost.append(fall)
+            if fall is not None:
+                lost = fall if lost is None else np.add(lost, fall, out=lost)
         sets = said[0].shape[1] if said else 0 if self.keep is None else len(self.keep)
-        sums = np.add.reduce(lost) if lost else np.zeros((2, sets, classes))
-        return {
+        arrays = {
             "index": np.concatenate(seen) if seen else np.zeros(0, np.int64),
             "at": np.concatenate(at) if at else np.zeros(0, np.int64),
             "true": np.concatenate(true).astype(kind) if true else np.zeros(0, kind),
             "base": np.concatenate(base).astype(kind) if base else np.zeros(0, kind),
             "said": np.concatenate(said).astype(kind) if said else np.zeros((0, sets), kind),
-            "lost": sums[0],
-            "squares": sums[1],
         }
+        if lost is not None:
+            arrays |= {"lost": lost[0], "squares": lost[1]}
+        return arrays
 
-    def _of(self, moment: Moment, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """What is said (B, S), and the fall of the log probability and its square, summed by class: (2, S, K)."""
+    def _of(self, moment: Moment, labels: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
+        """What is said (B, S), and the fall of the log probability and its square, summed by class: (2, S, K);
+        None for sets."""
         classes: int = len(self.source.names)
         log = self.source.classes.log_probability  # type: ignore[union-attr]
         where = labels.to(moment.base.device)
@@ -127,9 +132,14 @@ class _Counted:
         said, falls = [], []
         for _, scores in moment.singles() if self.keep is None else moment.sets(self.keep):
             said.append(scores.argmax(2))
+            if self.keep is not None:
+                continue
             left = log(scores).gather(2, where[:, None, None].expand(-1, scores.shape[1], 1))[..., 0]  # (B, s)
             falls.append((intact - left).double())
+        answers = torch.cat(said, 1).cpu().numpy()
+        if not falls:
+            return answers, None
         fall = torch.cat(falls, 1)
         sums = torch.zeros(2, classes, fall.shape[1], dtype=torch.float64, device=where.device)
         sums.index_add_(1, where, torch.stack([fall, fall**2]))
-        return torch.cat(said, 1).cpu().numpy(), sums.transpose(1, 2).cpu().numpy()
+        return answers, sums.transpose(1, 2).cpu().numpy()

@@ -40,6 +40,10 @@ class Workbench:
         self.source = Source.of(model, probe, classes=classes, preprocess=preprocess, batch_size=batch_size,
                                 store=False, show_progress=show_progress)  # fmt: skip
         self.layer, self.probe, self.names = layer, probe, self.source.names
+        #: What `measure` needs to be told to say the same, as Python.
+        self.options = {"classes": repr(dict(classes)) if classes else "", "preprocess": "preprocess" if preprocess else
+                        "", "unit_axis": repr(unit_axis) if unit_axis else ""}  # fmt: skip
+        self.options = {name: value for name, value in self.options.items() if value}
         self.replay = Replay(model, layer, self.source.classes, unit_axis=unit_axis)  # type: ignore[arg-type]
         self.moments: list[Moment] = []
         index, true = [], []

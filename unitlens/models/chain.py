@@ -145,7 +145,7 @@ class Parts:
 
 def parts_of(steps: Iterable[Step]) -> Parts | None:
     """A tail taken apart, or None where it does not begin in that way."""
-    links = chain(steps)
+    links = [one for one in chain(steps) if not _idle(one)]
     for place, step in enumerate(links):
         if keeps_apart(step):
             continue
@@ -156,9 +156,13 @@ def parts_of(steps: Iterable[Step]) -> Parts | None:
         )
         if not mixes or _hooked(step):  # type: ignore[arg-type]
             return None
-        after = [one for one in links[place + 1 :] if not isinstance(one, (nn.Dropout, nn.Identity))]
-        return Parts(tuple(links[:place]), step, tuple(after))  # type: ignore[arg-type]
+        return Parts(tuple(links[:place]), step, tuple(links[place + 1 :]))  # type: ignore[arg-type]
     return None
+
+
+def _idle(step: Step) -> bool:
+    """Whether a step does nothing in eval mode."""
+    return isinstance(step, (nn.Dropout, nn.Identity)) and not _hooked(step)
 
 
 def run(steps: Iterable[Step], value: Tensor) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 import traitlets
@@ -60,10 +61,11 @@ class Bench(LiveView):
     def __init__(self, data: BenchData, **traits: Any):
         self.data = data
         self._links: list[tuple[Browser, Any]] = []
-        self._history = History({})
+        self._history, self._dragged = History({}), False
         known = data.ranking.ranked
         start = {"_about": data.about(), "by": "class" if known else "random", "name": known[0] if known else ""}
         super().__init__(self._answered, Html("", ""), **{**start, **traits})
+        self.name = self._state()["name"]
         self._history = History(self._state())
         self.observe(self._changed, STATE)
 
@@ -75,14 +77,22 @@ class Bench(LiveView):
     @property
     def effect(self) -> Effect:
         """What is on view, as `measure` gives it."""
-        return self.data.effect(self.units, self.factor, self._words())
+        return self._effect(self._state())
+
+    def _effect(self, state: Mapping[str, Any]) -> Effect:
+        return self.data.effect(self._units(state), float(state["factor"]), self._words(state))
 
     @property
     def code(self) -> str:
-        """Python that repeats what is on view; `model` and `probe` are those that the bench was opened with."""
-        layer, units = self.data.workbench.layer, self.units
-        edit = f"Ablate({layer!r}, {units})" if self.factor == 0 else f"Scale({layer!r}, {units}, {self.factor:g})"
-        return f"import unitlens as ul\n\neffect = ul.measure(model, ul.{edit}, probe)\neffect"
+        """Python that repeats what is on view; `model`, `probe` and `preprocess` are those that the bench was opened
+        with."""
+        return self._code(self._state())
+
+    def _code(self, state: Mapping[str, Any]) -> str:
+        layer, units, factor = self.data.workbench.layer, self._units(state).tolist(), float(state["factor"])
+        edit = f"Ablate({layer!r}, {units})" if factor == 0 else f"Scale({layer!r}, {units}, {factor:g})"
+        more = "".join(f", {name}={value}" for name, value in self.data.workbench.options.items())
+        return f"import unitlens as ul\n\neffect = ul.measure(model, ul.{edit}, probe{more})\neffect"
 
     def undo(self) -> None:
         """Goes back one step, if there is one."""
@@ -102,12 +112,13 @@ class Bench(LiveView):
         if not isinstance(browser, Browser):
             raise OptionError(f"browser: expected what `browse` gives, got {type(browser).__name__}")
 
+        bench = ref(self)  # a browser that lives on must not keep every bench it ever served
+
         def take(_: Any = None) -> None:
-            layer, places = self.data.workbench.layer, browser.atlas.places
-            units = [unit for key, unit in browser.selected if places[key][1] == layer]
-            with self.hold_trait_notifications():
-                self.by, self.numbers = "numbers", list(dict.fromkeys(units))
-                self.count = len(self.numbers)
+            if (mine := bench()) is not None:
+                layer, places = mine.data.workbench.layer, browser.atlas.places
+                units = [unit for key, unit in browser.selected if places[key][1] == layer]
+                mine.choose("numbers", list(dict.fromkeys(units)))
 
         browser.observe(take, "selected")
         self._links.append((browser, take))
@@ -157,23 +168,23 @@ class Bench(LiveView):
     def _units(self, state: Mapping[str, Any]) -> np.ndarray:
         return self._order(state)[: max(0, int(state["count"]))]
 
-    def _words(self) -> str:
-        told = units_text(self.units)
-        layer = self.data.workbench.layer
-        return f"{told} of {layer} {'switched off' if self.factor == 0 else f'times {self.factor:g}'}"
+    def _words(self, state: Mapping[str, Any]) -> str:
+        told, layer, factor = units_text(self._units(state)), self.data.workbench.layer, float(state["factor"])
+        return f"{told} of {layer} {'switched off' if factor == 0 else f'times {factor:g}'}"
 
     def _answered(self, question: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
         kind = question.get("kind")
         if kind in ("undo", "redo", "reset"):
             getattr(self, str(kind))()
             return {}
-        if kind == "code":
-            return {"bytes": np.frombuffer(self.code.encode(), np.uint8)}
-        if kind == "table":
-            return {"bytes": np.frombuffer(self.effect.frame().to_csv(index=False).encode(), np.uint8)}
-        if kind not in ("state", "control", "shots"):
+        if kind not in ("state", "control", "shots", "code", "table"):
             raise OptionError(f"kind: expected 'state', 'control', 'shots', 'code' or 'table', got {kind!r}")
+        # The question says of which state: traits and questions may come in another order than they were sent.
         state = {**self._state(), **{name: question[name] for name in STATE if name in question}}
+        if kind == "code":
+            return {"bytes": np.frombuffer(self._code(state).encode(), np.uint8)}
+        if kind == "table":
+            return {"bytes": np.frombuffer(self._effect(state).frame().to_csv(index=False).encode(), np.uint8)}
         units, factor = self._units(state), float(state["factor"])
         if kind == "state":
             return self.data.state(units, factor, len(self._order(state)))
@@ -183,9 +194,17 @@ class Bench(LiveView):
 
     def _changed(self, change: Any) -> None:
         state = self._state()
-        self._history.record(state, change["name"] if change["name"] in SLIDERS else "")
+        self._history.record(state, change["name"] if self._dragged and change["name"] in SLIDERS else "")
         self.name = state["name"]
         self.can_undo, self.can_redo = self._history.can_undo, self._history.can_redo
+
+    def set_state(self, sync_data: Any) -> None:
+        """What the page has changed: only there is a slider dragged."""
+        self._dragged = True
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._dragged = False
 
     def _go(self, state: Mapping[str, Any] | None) -> None:
         if state is not None:
@@ -240,7 +259,7 @@ class Bench(LiveView):
         return self.effect.text()
 
     def __repr__(self) -> str:
-        return f"Bench on {self.data.workbench.layer}: {self._words()}"
+        return f"Bench on {self.data.workbench.layer}: {self._words(self._state())}"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         self._twin = Html(self.effect._repr_html_(), self.effect.text())

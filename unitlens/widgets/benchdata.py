@@ -33,7 +33,7 @@ class BenchData:
     def __init__(self, workbench: Workbench, ranking: Importance, dissection: Dissection | None):
         self.workbench, self.ranking, self.dissection = workbench, ranking, dissection
         self.classes = len(workbench.names)
-        self._weights = draws_of(len(workbench.true), DRAWS)
+        self._weights = draws_of(workbench.true, DRAWS)
         self.before = workbench.base.argmax(1).cpu().numpy()
         self.concepts: dict[str, np.ndarray] = {}
         if dissection is not None:
@@ -100,7 +100,8 @@ class BenchData:
         said = bench.said(self.keep(units, factor)[None])[0]
         now = tally(said, bench.true, self.classes)
         drawn = drawn_tally(self._weights, said, bench.true, self.classes)
-        both = [ends(drawn.measure(name)) for name in MEASURES]
+        few = now.true < 2  # no interval from a single image
+        both = [[np.where(few, np.nan, end) for end in ends(drawn.measure(name))] for name in MEASURES]
         return {
             "units": units.astype(np.int32), "most": np.array([most], np.int32),
             "after": np.stack([now.measure(name) for name in MEASURES]).astype(np.float32),
@@ -119,7 +120,7 @@ class BenchData:
 
     def control(self, count: int, factor: float) -> dict[str, np.ndarray]:
         """The same number of random units: control float32 (D, 3, K), control_top1 float32 (D,)."""
-        bench, rng = self.workbench, np.random.default_rng(count)
+        bench, rng = self.workbench, np.random.default_rng([1, count])  # other lots than `order` draws
         sets = np.stack([self.keep(rng.permutation(bench.units)[:count], factor) for _ in range(CONTROLS)])
         said = bench.said(sets)
         found = tally(said.T, bench.true, self.classes)
@@ -127,7 +128,7 @@ class BenchData:
         return {"control": values.astype(np.float32), "control_top1": (said == bench.true).mean(1).astype(np.float32)}
 
     def shots(self, units: np.ndarray, factor: float, shown: str) -> dict[str, np.ndarray]:
-        """Images whose answer changes, those first whose true class loses most: count int32 (1,), how many there are;
+        """Images whose answer changes, in the order of `Effect.flips`: count int32 (1,), how many there are;
         shot int32 (n, 4): true class, class said before and now, and the unit whose change does most for it; image
         int32 (n,): position in the probe set; map uint8 (n, h, w): where that unit fires; sizes, bytes: JPEGs."""
         bench = self.workbench

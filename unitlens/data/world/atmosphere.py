@@ -48,14 +48,17 @@ LIGHTS = {  # tint and gain of the finished picture
 
 
 class Outdoors:
-    """Time of day, weather and distance of an outdoor scene; draws the sky and hands out pens."""
+    """Time of day, weather and distance of an outdoor scene; draws the sky and hands out pens.
 
-    def __init__(self, canvas: Canvas, dice: Dice, *, season: str | None = None):
+    season, weather: where they are not left to the dice; a given weather is that of a day.
+    """
+
+    def __init__(self, canvas: Canvas, dice: Dice, *, season: str | None = None, weather: str | None = None):
         self.canvas, self.dice = canvas, dice
         self.season = season or dice.pick(("spring", "summer", "autumn", "winter"), (0.27, 0.37, 0.24, 0.12))
-        hour = dice.pick(("day", "dusk", "night"), (0.70, 0.18, 0.12))
+        hour = "day" if weather else dice.pick(("day", "dusk", "night"), (0.70, 0.18, 0.12))
         self.night, self.dusk = hour == "night", hour == "dusk"
-        self.weather = dice.pick(("clear", "cloudy", "grey", "misty"), (0.42, 0.30, 0.17, 0.11))
+        self.weather = weather or dice.pick(("clear", "cloudy", "grey", "misty"), (0.42, 0.30, 0.17, 0.11))
         self.mood = self.weather if hour == "day" else hour
         self.horizon = dice.uniform(0.30, 0.60)
         zenith, low = dice.pick(SKIES[self.mood])

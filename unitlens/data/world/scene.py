@@ -16,6 +16,7 @@ from unitlens.data.world.vocabulary import CLASSES, COLOURS, MATERIALS, OBJECTS,
 from unitlens.errors import OptionError
 
 WORLD = 1  # raised whenever a scene would look different; part of every fingerprint
+FAMILIES = ("village",)  # what render_scene also draws: what the generator is trained on; no class of CLASSES
 SEEDS = {"train": 0, "validation": 1, "probe": 2}
 
 SCENE_CONCEPTS = Vocabulary(
@@ -31,7 +32,7 @@ class Scene:
     """One picture of the world.
 
     picture: uint8 (S, S, 3). surface: uint8 (S, S), which row of `surfaces` each pixel shows.
-    surfaces: int16 (R, 3), labels of object, part and material, 0 = none. class_label: position in CLASSES.
+    surfaces: int16 (R, 3), labels of object, part and material, 0 = none. class_label: position in CLASSES, -1 = none.
     """
 
     picture: np.ndarray
@@ -50,9 +51,9 @@ class Scene:
 
 @lru_cache(maxsize=1)
 def _composers() -> dict[str, Callable[[Canvas, Dice], None]]:
-    from unitlens.data.world import home, nature, town
+    from unitlens.data.world import home, nature, town, village
 
-    return {**nature.CLASSES, **town.CLASSES, **home.CLASSES}
+    return {**nature.CLASSES, **town.CLASSES, **home.CLASSES, **village.FAMILIES}
 
 
 @lru_cache(maxsize=4096)
@@ -67,7 +68,7 @@ def _surface_labels(surface: tuple[str, str | None, str | None]) -> tuple[int, i
 def render_scene(index: int, *, seed: int = SEEDS["probe"], size: int = 128, scene_class: str | None = None) -> Scene:
     """Draws scene `index` of a seed, the same whatever else is drawn and at every size.
 
-    size: 64..256 pixels. scene_class: a name of CLASSES; by default they take turns.
+    size: 64..256 pixels. scene_class: a name of CLASSES, which take turns by default, or of FAMILIES.
 
     >>> scene = render_scene(3, size=64)
     >>> scene.picture.shape, scene.labels.shape, CLASSES[scene.class_label]
@@ -78,17 +79,20 @@ def render_scene(index: int, *, seed: int = SEEDS["probe"], size: int = 128, sce
     if not 64 <= size <= 256:
         raise OptionError(f"size: scenes are drawn from 64 to 256 pixels, got {size}")
     label = index % len(CLASSES) if scene_class is None else _class_label(scene_class)
-    dice = Dice("scene", seed, index, CLASSES[label])
+    name = CLASSES[label] if label >= 0 else str(scene_class)
+    dice = Dice("scene", seed, index, name)
     canvas = Canvas(size, dice)
-    _composers()[CLASSES[label]](canvas, dice)
+    _composers()[name](canvas, dice)
     surface, surfaces = canvas.planes()
     table = np.array([(0, 0, 0), *(_surface_labels(s) for s in surfaces)], dtype=np.int16)
     return Scene(canvas.picture(), surface, table, label)
 
 
 def _class_label(name: str) -> int:
+    if name in FAMILIES:
+        return -1
     if name not in CLASSES:
-        raise OptionError(f"scene_class: expected one of {', '.join(CLASSES)}; got {name!r}")
+        raise OptionError(f"scene_class: expected one of {', '.join((*CLASSES, *FAMILIES))}; got {name!r}")
     return CLASSES.index(name)
 
 

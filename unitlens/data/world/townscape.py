@@ -62,10 +62,16 @@ FLOATING = ("sailing", "ship", "rowing")
 
 
 class Town:
-    """An outdoor scene measured in persons: `zoom` is how high a person at row `base` is."""
+    """An outdoor scene measured in persons: `zoom` is how high a person at row `base` is.
 
-    def __init__(self, canvas: Canvas, dice: Dice, base: float, zoom: tuple[float, float] = (0.085, 0.14)):
-        self.canvas, self.dice, self.out = canvas, dice, Outdoors(canvas, dice)
+    out: its weather and time of day, where they are not left to the dice.
+    """
+
+    def __init__(
+        self, canvas: Canvas, dice: Dice, base: float, zoom: tuple[float, float] = (0.085, 0.14),
+        out: Outdoors | None = None,
+    ):  # fmt: skip
+        self.canvas, self.dice, self.out = canvas, dice, out or Outdoors(canvas, dice)
         out = self.out
         out.horizon = min(base - 0.02, max(base - 0.1, out.horizon))
         self.base, self.zoom = base, dice.uniform(*zoom)

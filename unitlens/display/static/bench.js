@@ -104,9 +104,11 @@ class Bench {
         failed = false;
         this.answer = { ...answer, state };
         this.control = null;
+        this.root.dataset.stale = "false";
         this.later();
       } catch (error) {
         failed = true;
+        this.root.dataset.stale = "true"; // what is shown is not of what the sliders say
         this.trouble.complain(error);
       }
     }
@@ -203,7 +205,7 @@ class Bench {
     this.code.hidden = !this.code.hidden;
     if (this.code.hidden) return;
     try {
-      const text = textOf(await this.ask({ kind: "code" }));
+      const text = textOf(await this.ask({ kind: "code", ...this.state() }));
       const said = make("span", { role: "status", class: "ul-muted ul-small" });
       const copy = async () => {
         try {
@@ -221,7 +223,7 @@ class Bench {
 
   async saveTable() {
     try {
-      const { data } = (await this.ask({ kind: "table" })).bytes;
+      const { data } = (await this.ask({ kind: "table", ...this.state() })).bytes;
       const link = make("a", { href: URL.createObjectURL(new Blob([data], { type: "text/csv" })), download: `${this.about.layer}_without_units.csv` });
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);

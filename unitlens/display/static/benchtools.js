@@ -50,7 +50,7 @@ export function benchTools(about, memory, acts) {
     if (way !== "numbers") wrong.hidden = true;
     if (!focused(typed)) typed.value = memory.get("numbers").join(", ");
     lot.hidden = way !== "random";
-    const units = memory.get("count");
+    const units = Math.min(memory.get("count"), most);
     count.show(units, `${units} of ${about.units} units`, most);
     factor.show(memory.get("factor"), factorWords(memory.get("factor")));
     measure.element.value = memory.get("measure");

@@ -1,0 +1,173 @@
+"""SceneGenerator from nothing: villages in, a weight file, a card and a sheet of samples out."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unitlens.data.scenes import SEEDS, WORLD
+from unitlens.models.generator import SceneGenerator, latents
+from unitlens.models.zoo import load_model
+from unitlens.train.adversary import Adversary, changed_alike
+from unitlens.train.scene_files import rendered_scenes
+
+SAVED = 250  # steps between checkpoints
+
+
+@dataclass(frozen=True)
+class GeneratorPlan:
+    """Everything the weights depend on."""
+
+    images: int = 20_000
+    steps: int = 20_000
+    batch: int = 32
+    size: int = 64
+    seed: int = 7
+    rate: float = 1e-3
+    judge_rate: float = 5e-4
+    averaging: float = 0.998  # of the weights that are kept
+    variety: float = 0.1  # weight of how much pictures differ for how much their latents do
+
+
+class Training:
+    """A generator, its adversary and what resumes them."""
+
+    def __init__(self, plan: GeneratorPlan, pictures: np.ndarray):
+        torch.manual_seed(plan.seed)
+        self.plan, self.pictures = plan, pictures
+        self.generator = SceneGenerator().to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        classifier = load_model("scenenet")
+        self.adversary = Adversary(classifier).to(memory_format=torch.channels_last)
+        rates = {"betas": (0.0, 0.99)}
+        judged = [p for p in self.adversary.parameters() if p.requires_grad]
+        self.makes = torch.optim.Adam(self.generator.parameters(), lr=plan.rate, **rates)  # type: ignore[arg-type]
+        self.judges = torch.optim.Adam(judged, lr=plan.judge_rate, **rates)  # type: ignore[arg-type]
+        self.dice = torch.Generator().manual_seed(plan.seed)
+        self.step, self.seconds = 0, 0.0
+        self.adversary.learn_scales([self.real(64) for _ in range(16)])
+
+    def real(self, count: int) -> Tensor:
+        """Some pictures of the world, mirrored at random: float32 (count, 3, S, S)."""
+        rows = torch.randint(0, len(self.pictures), (count,), generator=self.dice).numpy()
+        images = torch.from_numpy(self.pictures[np.sort(rows)]).permute(0, 3, 1, 2).float() / 255
+        flip = torch.rand(count, generator=self.dice) < 0.5
+        images = torch.where(flip[:, None, None, None], images.flip(3), images)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def latents(self) -> Tensor:
+        return torch.randn(self.plan.batch, self.generator.latent, generator=self.dice)
+
+    def once(self) -> dict[str, float]:
+        """One step of the adversary and one of the generator."""
+        plan, logs = self.plan, {}
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.no_grad():
+                made = self.generator(self.latents())
+            both = torch.cat([self.real(plan.batch), made.float()])
+            said = [self.adversary(changed_alike(part, self.dice)).float() for part in both.split(plan.batch)]
+        loss = (1 - said[0]).relu().mean() + (1 + said[1]).relu().mean()
+        loss.backward()
+        self.judges.step()
+        self.judges.zero_grad(set_to_none=True)
+        z = self.latents()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            made = self.generator(z).float()
+            fooled = -self.adversary(changed_alike(made, self.dice)).float().mean()
+        apart = (made - made.roll(1, 0)).abs().mean((1, 2, 3)) / (z - z.roll(1, 0)).abs().mean(1)
+        (fooled + plan.variety * (1 / (apart.mean() + 0.02))).backward() if plan.variety else fooled.backward()
+        self.makes.step()
+        self.makes.zero_grad(set_to_none=True)
+        self.judges.zero_grad(set_to_none=True)
+        self.step += 1
+        self._average()
+        logs = {"judges": float(loss.detach()), "fooled": float(fooled.detach()), "apart": float(apart.mean().detach())}
+        return logs
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        share = min(self.plan.averaging, self.step / (self.step + 10))
+        for kept, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            kept.lerp_(now, 1 - share)
+
+    def state(self) -> dict[str, object]:
+        return {
+            "plan": asdict(self.plan), "world": WORLD, "step": self.step, "seconds": self.seconds,
+            "generator": self.generator.state_dict(), "average": self.average.state_dict(),
+            "adversary": self.adversary.state_dict(), "makes": self.makes.state_dict(),
+            "judges": self.judges.state_dict(), "dice": self.dice.get_state(),
+        }  # fmt: skip
+
+    def resume(self, state: dict[str, object]) -> None:
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])  # type: ignore[call-overload,arg-type]
+        for name in ("generator", "average", "adversary", "makes", "judges"):
+            getattr(self, name).load_state_dict(state[name])
+        self.dice.set_state(state["dice"])  # type: ignore[arg-type]
+
+
+def train_generator(plan: GeneratorPlan, work: Path, output: Path, seconds: float = float("inf")) -> Path | None:
+    """Trains SceneGenerator and writes scenegenerator.safetensors (float16); resumes from the last checkpoint.
+
+    seconds: how long this call may take; None is returned where that was too short.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    pictures, _ = rendered_scenes(work, plan.images, SEEDS["train"], plan.size, family="village")
+    training, checkpoint = Training(plan, pictures), work / "generator.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        if state["world"] == WORLD and {**state["plan"], "steps": plan.steps} == asdict(plan):
+            training.resume(state)
+    start = time.perf_counter()
+    sums: dict[str, float] = {}
+    while training.step < plan.steps:
+        begun = time.perf_counter()
+        for name, value in training.once().items():
+            sums[name] = sums.get(name, 0.0) + value / SAVED
+        training.seconds += time.perf_counter() - begun
+        if training.step % SAVED == 0 or training.step == plan.steps:
+            _save(training, checkpoint, work, sums)
+            sums = {}
+        if time.perf_counter() - start > seconds:
+            return None
+    output.mkdir(parents=True, exist_ok=True)
+    return write_weights(training, output)
+
+
+def _save(training: Training, checkpoint: Path, work: Path, sums: dict[str, float]) -> None:
+    torch.save(training.state(), checkpoint.with_suffix(".new"))
+    checkpoint.with_suffix(".new").replace(checkpoint)
+    line = json.dumps({"step": training.step, "seconds": round(training.seconds),
+                       **{name: round(value, 3) for name, value in sums.items()}})  # fmt: skip
+    print(line, flush=True)
+    with (work / "generator.jsonl").open("a") as file:
+        file.write(line + "\n")
+    sheet(training.average).save(work / "samples.png")
+
+
+@torch.no_grad()
+def sheet(generator: SceneGenerator, count: int = 64, across: int = 16, seed: int = 0) -> Image.Image:
+    """Unpicked samples as one picture."""
+    made = generator(latents(count, seed, generator.latent)).clamp(0, 1)
+    rows = (255 * made).round().byte().permute(0, 2, 3, 1).numpy()
+    lines = [np.concatenate(list(rows[first : first + across]), 1) for first in range(0, count, across)]
+    return Image.fromarray(np.concatenate(lines, 0))
+
+
+def write_weights(training: Training, output: Path) -> Path:
+    """The averaged weights in half precision."""
+    half = {name: value.half().contiguous() for name, value in training.average.state_dict().items()}
+    path = output / "scenegenerator.safetensors"
+    header = {"world": WORLD, "plan": asdict(training.plan), "widths": training.generator.widths,
+              "latent": training.generator.latent, "steps": training.step}  # fmt: skip
+    save_file(half, str(path), metadata={"unitlens": json.dumps(header)})
+    path.chmod(0o644)
+    return path
