@@ -65,7 +65,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     **{name: {"typer"} for name in ("cli", "store_cli", "dissect_cli")},
     "dissect_inputs": set(),
     "__main__": set(),
-    "train": TENSORS,
+    "train": TENSORS | {"PIL"},
 }
 
 

@@ -41,7 +41,8 @@ def test_a_run_that_is_stopped_ends_as_one_that_is_not(work: Path, monkeypatch: 
     assert torch.equal(again["dice"], state["dice"])
     lines = [json.loads(line) for line in (work / "generator.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 2, 4] and all(np.isfinite(line["judges"]) for line in lines)
-    assert Image.open(work / "samples.png").size == (16 * 64, 4 * 64)
+    with Image.open(work / "samples.png") as samples:
+        assert samples.size == (16 * 64, 4 * 64)
     assert train_generator(GeneratorPlan(**{**vars(PLAN), "steps": 50}), work, work / "late", seconds=0) is None
 
 

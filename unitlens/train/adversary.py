@@ -46,8 +46,9 @@ class Adversary(nn.Module):
     @torch.no_grad()
     def learn_scales(self, batches: Sequence[Tensor]) -> None:
         """Mean and standard deviation of every feature over real pictures."""
+        features = [self._features(images) for images in batches]
         for number in range(len(self.places)):
-            values = torch.cat([self._features(images)[number] for images in batches])
+            values = torch.cat([one[number] for one in features])
             getattr(self, f"mean{number}").copy_(values.mean((0, 2, 3), keepdim=True))
             getattr(self, f"std{number}").copy_(values.std((0, 2, 3), keepdim=True) + 1e-3)
 

@@ -54,7 +54,7 @@ class Training:
         self.judges = torch.optim.Adam(judged, lr=plan.judge_rate, **rates)  # type: ignore[arg-type]
         self.dice = torch.Generator().manual_seed(plan.seed)
         self.step, self.seconds = 0, 0.0
-        self.adversary.learn_scales([self.real(64) for _ in range(16)])
+        self.adversary.learn_scales([self.real(32) for _ in range(8)])
 
     def real(self, count: int) -> Tensor:
         """Some pictures of the world, mirrored at random: float32 (count, 3, S, S)."""
