@@ -280,8 +280,11 @@ def test_a_ranking_is_that_of_single_runs(to: str) -> None:
                 assert one.log_drop[unit, number] == pytest.approx(own.mean(), abs=1e-9)
                 assert one.fall[unit, number] == pytest.approx(1 - math.exp(-own.mean()), abs=1e-9)
                 assert one.log_error[unit, number] == pytest.approx(own.std(ddof=1) / math.sqrt(len(own)), abs=1e-7)
+    strict = ul.rank_units(model, "layer", given, to=to, order_by="balanced accuracy", **QUIET)
     for number, name in enumerate(NAMES):
-        order = sorted(range(U), key=lambda u: (-round(found.drop[u, number], 12), -found.log_drop[u, number], u))
+        by_drop = sorted(range(U), key=lambda u: (-round(found.drop[u, number], 12), -found.log_drop[u, number], u))
+        assert strict.order(name).tolist() == by_drop
+        order = sorted(range(U), key=lambda u: (-found.log_drop[u, number], u))
         assert found.order(name).tolist() == order and found.top(name, 2).tolist() == order[:2]
         assert found.matters(2)[:, number].nonzero()[0].tolist() == sorted(order[:2])
 
@@ -298,6 +301,8 @@ def test_a_gradient_estimates_what_a_small_step_does() -> None:
         fall = (intact - scores_with(model, given, keep).log_softmax(1)[rows, true].numpy()) / step
         for number in range(K):
             assert found.log_drop[unit, number] == pytest.approx(fall[true == number].mean(), rel=1e-3, abs=1e-6)
+    with pytest.raises(OptionError, match="order_by: expected one of 'probability' for by='gradient'"):
+        ul.rank_units(model, "layer", given, by="gradient", order_by="balanced accuracy", **QUIET)
     for refused in (lambda: found.drop, lambda: found.interval("a")):
         with pytest.raises(OptionError, match="by='ablation'"):
             refused()

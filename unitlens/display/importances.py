@@ -77,10 +77,11 @@ def _cell(importance: Importance, name: str, unit: int) -> str:
 def made_words(importance: Importance) -> str:
     """How the ranking was made, and how well it holds on other images."""
     if importance.by == "ablation":
+        probable = importance.order_by == "probability"
+        what = "probability of the class falls in its own images" if probable else "balanced accuracy falls"
         how = (
-            "Each unit was switched off alone. Units are ordered by how far the balanced accuracy of the class falls, "
-            "and where that is equal, as it often is, by how far the probability of the class falls in its own images "
-            "(the geometric mean over them)."
+            f"Each unit was switched off alone. Units are ordered by how far the {what} (probabilities: the geometric "
+            "mean over its images)."
         )
     else:
         how = (

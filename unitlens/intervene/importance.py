@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas
 
 WAYS = ("ablation", "gradient")
+ORDERS = ("probability", "balanced accuracy")
 Interval = tuple[np.ndarray, np.ndarray]
 
 
@@ -31,6 +32,7 @@ class Importance(Rich):
     None for "gradient".
     true, base: whole numbers (N,), true class and what is said with all units; said: (N, U) without each unit. None for
     "gradient". held_out: the same ablations on other images, or None.
+    order_by: "probability" or "balanced accuracy", what units are ordered by.
     recipe: everything the result depends on. notes: model, way, images skipped.
     """
 
@@ -45,6 +47,7 @@ class Importance(Rich):
     recipe: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     log_error: np.ndarray | None = None
+    order_by: str = "probability"
 
     @property
     def units(self) -> int:
@@ -92,10 +95,11 @@ class Importance(Rich):
     @cached_property
     def orders(self) -> np.ndarray:
         """The units by importance, the most important first: int64 (U, K); only columns of `ranked` classes mean
-        anything. By the fall of balanced accuracy, ties by that of the log probability, then by number."""
-        if self.by == "gradient":
-            return np.argsort(-self.log_drop, axis=0, kind="stable")
+        anything. By `order_by`; units whose balanced accuracy is the same by the fall of probability, then by number.
+        """
         second = np.argsort(-self.log_drop, axis=0, kind="stable")
+        if self.order_by == ORDERS[0]:
+            return second
         first = np.argsort(-np.take_along_axis(self.drop, second, 0), axis=0, kind="stable")
         return np.take_along_axis(second, first, 0)
 

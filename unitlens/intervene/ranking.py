@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unitlens.data.probe import ProbeSet
 from unitlens.errors import OptionError, ProbeError
-from unitlens.intervene.importance import WAYS, Importance
+from unitlens.intervene.importance import ORDERS, WAYS, Importance
 from unitlens.intervene.means import unit_means
 from unitlens.intervene.places import Places
 from unitlens.intervene.source import Arrays, Source
@@ -29,6 +29,7 @@ def rank_units(
     probe: ProbeSet,
     *,
     by: str = "ablation",
+    order_by: str = "probability",
     held_out: ProbeSet | None = None,
     to: str = "zero",
     classes: Mapping[str, Sequence[int]] | None = None,
@@ -47,6 +48,9 @@ def rank_units(
     held_out: other images, on which the same ablations are measured; the result's `held_out`.
     by: "ablation" switches each unit off; "gradient" estimates what that would do to the log probability of the class
     by gradient x activation, from one backward pass.
+    order_by: "probability" (how far that of the class falls in its own images, by its logarithm), or "balanced
+    accuracy", as in the paper. A network that is nearly always right loses hardly any answer without a single unit;
+    what it loses is chance, and the units found by it matter less.
     to: "zero", or "mean" (over `probe`). classes, unit_axis, preprocess, batch_size, store: as in `measure`.
 
     >>> import unitlens as ul
@@ -60,6 +64,9 @@ def rank_units(
     find_layer(model, layer)
     if by not in WAYS:
         raise OptionError(f"by: expected one of {', '.join(map(repr, WAYS))}, got {by!r}")
+    if order_by not in ORDERS or (by == "gradient" and order_by != ORDERS[0]):
+        known = ", ".join(map(repr, ORDERS if by == "ablation" else ORDERS[:1]))
+        raise OptionError(f"order_by: expected one of {known} for by={by!r}, got {order_by!r}")
     if to not in ("zero", "mean"):
         raise OptionError(f"to: expected 'zero' or 'mean', got {to!r}")
     shared = {"classes": classes, "preprocess": preprocess, "batch_size": batch_size, "store": store,
@@ -77,7 +84,7 @@ def rank_units(
                                                                                            unit_axis)  # fmt: skip
     if held_out is not None:
         other = _ablated(checked, layer, fill, unit_axis)
-    return dataclasses.replace(found, held_out=other)
+    return dataclasses.replace(found, held_out=other, order_by=order_by)
 
 
 def _ablated(source: Source, layer: str, fill: Tensor | None, unit_axis: int | None) -> Importance:
