@@ -12,7 +12,7 @@ from torch.nn import functional
 
 LATENT = 128
 #: Units of each layer; two layers for each size from 4 pixels on.
-WIDTHS: tuple[int, ...] = (256, 256, 192, 192, 192, 192, 96, 96, 48, 48)
+WIDTHS: tuple[int, ...] = (256, 256, 192, 192, 192, 192, 96, 96, 32, 32)
 
 
 class SceneGenerator(nn.Sequential):
@@ -55,9 +55,11 @@ class GeneratorLayer(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         if self.first:
             values = pixel_norm(values)[..., None, None] if values.ndim == 2 else pixel_norm(values)
+        weight = self.weight * self.scale
         if self.doubles:
-            values = functional.interpolate(values, scale_factor=2.0, mode="nearest")
-        values = functional.conv2d(values, self.weight * self.scale, self.bias, padding=3 if self.first else 1)
+            values = functional.conv_transpose2d(values, doubling(weight), self.bias, stride=2, padding=1)
+        else:
+            values = functional.conv2d(values, weight, self.bias, padding=3 if self.first else 1)
         return pixel_norm(functional.leaky_relu(values, 0.2))
 
 
@@ -72,6 +74,17 @@ class Output(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         return torch.sigmoid(2 * functional.conv2d(values, self.weight * self.scale, self.bias))
+
+
+def doubling(weight: Tensor) -> Tensor:
+    """Repeat every pixel, then convolve with (O, I, 3, 3), as one transposed convolution (I, O, 4, 4): half the time.
+
+    A pixel and its three copies lie under neighbouring weights, which can be added up before.
+    """
+    padded = functional.pad(weight, (1, 1, 1, 1))
+    added = padded[:, :, 1:] + padded[:, :, :-1]
+    added = added[..., 1:] + added[..., :-1]
+    return added.flip(2, 3).transpose(0, 1)
 
 
 def pixel_norm(values: Tensor) -> Tensor:

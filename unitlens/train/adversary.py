@@ -52,13 +52,21 @@ class Adversary(nn.Module):
             getattr(self, f"mean{number}").copy_(values.mean((0, 2, 3), keepdim=True))
             getattr(self, f"std{number}").copy_(values.std((0, 2, 3), keepdim=True) + 1e-3)
 
-    def forward(self, images: Tensor) -> Tensor:
-        found = [self.pixels(2 * images - 1)]
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What the judges look at: the pixels, then the layers' features, standardised and mixed."""
+        found = [2 * images - 1]
         for number, features in enumerate(self._features(images)):
             scaled = (features - getattr(self, f"mean{number}")) / getattr(self, f"std{number}")
-            mixed = functional.conv2d(scaled, getattr(self, f"mix{number}"))
-            found.append(self.judges[number](mixed))
-        return torch.cat([one.flatten(1) for one in found], 1)
+            found.append(functional.conv2d(scaled, getattr(self, f"mix{number}")))
+        return found
+
+    def judge(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits (B, cells) of all judges."""
+        said = [self.pixels(features[0]), *(j(f) for j, f in zip(self.judges, features[1:], strict=True))]
+        return torch.cat([one.flatten(1) for one in said], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.judge(self.features(images))
 
 
 class Variety(nn.Module):

@@ -29,7 +29,7 @@ class GeneratorPlan:
 
     images: int = 20_000
     steps: int = 20_000
-    batch: int = 32
+    batch: int = 24
     size: int = 64
     seed: int = 7
     rate: float = 1e-3
@@ -68,30 +68,30 @@ class Training:
         return torch.randn(self.plan.batch, self.generator.latent, generator=self.dice)
 
     def once(self) -> dict[str, float]:
-        """One step of the adversary and one of the generator."""
-        plan, logs = self.plan, {}
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            with torch.no_grad():
-                made = self.generator(self.latents())
-            both = torch.cat([self.real(plan.batch), made.float()])
-            said = [self.adversary(changed_alike(part, self.dice)).float() for part in both.split(plan.batch)]
-        loss = (1 - said[0]).relu().mean() + (1 + said[1]).relu().mean()
-        loss.backward()
-        self.judges.step()
-        self.judges.zero_grad(set_to_none=True)
-        z = self.latents()
+        """One step of the adversary and one of the generator, both from the same pictures and the same features."""
+        plan, z = self.plan, self.latents()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             made = self.generator(z).float()
-            fooled = -self.adversary(changed_alike(made, self.dice)).float().mean()
+            features = self.adversary.features(changed_alike(made, self.dice))
+            with torch.no_grad():
+                real = self.adversary.features(changed_alike(self.real(plan.batch), self.dice))
+            said_real = self.adversary.judge(real).float()
+            said_made = self.adversary.judge([one.detach() for one in features]).float()
+            loss = (1 - said_real).relu().mean() + (1 + said_made).relu().mean()
+            fooled = -self.adversary.judge(features).float().mean()
         apart = (made - made.roll(1, 0)).abs().mean((1, 2, 3)) / (z - z.roll(1, 0)).abs().mean(1)
-        (fooled + plan.variety * (1 / (apart.mean() + 0.02))).backward() if plan.variety else fooled.backward()
-        self.makes.step()
-        self.makes.zero_grad(set_to_none=True)
-        self.judges.zero_grad(set_to_none=True)
+        made_loss = fooled + plan.variety / (apart.mean() + 0.02)
+        own = list(self.generator.parameters())
+        for parameter, gradient in zip(own, torch.autograd.grad(made_loss, own), strict=True):
+            parameter.grad = gradient
+        loss.backward()
+        for optimiser in (self.judges, self.makes):
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self._average()
-        logs = {"judges": float(loss.detach()), "fooled": float(fooled.detach()), "apart": float(apart.mean().detach())}
-        return logs
+        return {name: float(value.detach().mean()) for name, value in
+                {"judges": loss, "fooled": fooled, "apart": apart}.items()}  # fmt: skip
 
     @torch.no_grad()
     def _average(self) -> None:
