@@ -33,19 +33,25 @@ _HOMES = {
     "AblationCurve": "unitlens.intervene.curve",
     "ArrayProbe": "unitlens.data.probe",
     "Batch": "unitlens.data.probe",
+    "CausalUnits": "unitlens.synthesis.ranked",
     "ColourNames": "unitlens.segment.colours",
     "Concept": "unitlens.data.concepts",
+    "ContentEffect": "unitlens.synthesis.content",
     "Custom": "unitlens.segment.custom",
     "Dissection": "unitlens.dissection.result",
     "Edits": "unitlens.intervene.edits",
     "Effect": "unitlens.intervene.effect",
     "Importance": "unitlens.intervene.importance",
     "Insert": "unitlens.intervene.edits",
+    "Insertions": "unitlens.synthesis.insertion",
     "Look": "unitlens.dissection.looked",
     "Normalize": "unitlens.models.preprocess",
     "ProbeSet": "unitlens.data.probe",
+    "RemovalCurve": "unitlens.synthesis.removal",
     "Roles": "unitlens.intervene.roles",
+    "Samples": "unitlens.models.samples",
     "Scale": "unitlens.intervene.edits",
+    "SceneLabels": "unitlens.segment.scenes",
     "Segmentation": "unitlens.data.segmentation",
     "Store": "unitlens.store",
     "Truth": "unitlens.segment.truth",
@@ -53,13 +59,17 @@ _HOMES = {
     "UnitLensError": "unitlens.errors",
     "Vocabulary": "unitlens.data.concepts",
     "ablation_curve": "unitlens.intervene.removing",
+    "as_generator": "unitlens.models.generators",
     "bench": "unitlens.widgets.bench",
     "browse": "unitlens.widgets.browser",
     "capture": "unitlens.models.capture",
+    "causal_units": "unitlens.synthesis.causal",
     "dissect": "unitlens.dissection.engine",
     "edit": "unitlens.models.capture",
     "from_dataset": "unitlens.data.dataset",
     "from_folder": "unitlens.data.folder",
+    "from_generator": "unitlens.models.samples",
+    "insertion_map": "unitlens.synthesis.inserting",
     "join": "unitlens.segment.segmenter",
     "layer_table": "unitlens.models.layertable",
     "layers": "unitlens.models.capture",
@@ -69,10 +79,12 @@ _HOMES = {
     "load_probe": "unitlens.data.catalogue",
     "look": "unitlens.dissection.look",
     "measure": "unitlens.intervene.effects",
+    "measure_content": "unitlens.synthesis.changing",
     "model_card": "unitlens.models.zoo",
     "principal_axes": "unitlens.models.basis",
     "random_rotation": "unitlens.models.basis",
     "rank_units": "unitlens.intervene.ranking",
+    "removal_curve": "unitlens.synthesis.removing",
     "render_scene": "unitlens.data.scenes",
     "report": "unitlens.display.report",
     "roles": "unitlens.intervene.roles",
@@ -120,16 +132,28 @@ if TYPE_CHECKING:
     from unitlens.models.capture import edit as edit
     from unitlens.models.capture import layers as layers
     from unitlens.models.capture import split as split
+    from unitlens.models.generators import as_generator as as_generator
     from unitlens.models.layertable import layer_table as layer_table
     from unitlens.models.preprocess import Normalize as Normalize
+    from unitlens.models.samples import Samples as Samples
+    from unitlens.models.samples import from_generator as from_generator
     from unitlens.models.upsample import upsample as upsample
     from unitlens.models.zoo import load_model as load_model
     from unitlens.models.zoo import model_card as model_card
     from unitlens.segment.colours import ColourNames as ColourNames
     from unitlens.segment.custom import Custom as Custom
+    from unitlens.segment.scenes import SceneLabels as SceneLabels
     from unitlens.segment.segmenter import join as join
     from unitlens.segment.truth import Truth as Truth
     from unitlens.store import Store as Store
+    from unitlens.synthesis.causal import causal_units as causal_units
+    from unitlens.synthesis.changing import measure_content as measure_content
+    from unitlens.synthesis.content import ContentEffect as ContentEffect
+    from unitlens.synthesis.inserting import insertion_map as insertion_map
+    from unitlens.synthesis.insertion import Insertions as Insertions
+    from unitlens.synthesis.ranked import CausalUnits as CausalUnits
+    from unitlens.synthesis.removal import RemovalCurve as RemovalCurve
+    from unitlens.synthesis.removing import removal_curve as removal_curve
     from unitlens.widgets.bench import bench as bench
     from unitlens.widgets.browser import browse as browse
     from unitlens.widgets.lens import lens as lens

@@ -53,6 +53,8 @@ class ProbeSet(ABC):
     class_names: tuple[str, ...] = ()
     #: Vocabulary of the segmentation that comes with the images; None where there is none.
     vocabulary: Vocabulary | None = None
+    #: The word for the segmenter that knows such images, where they come without a segmentation; "" = none does.
+    segments: str = ""
     #: Height and width of the images.
     size: tuple[int, int]
 

@@ -284,7 +284,7 @@ class Counting:
     def _count(self, model: Forward | None, shard: _Open, batch: Batch) -> None:
         if not len(batch):
             return
-        labels = self.labeller.planes(self.labeller(batch))
+        labels = self.labeller.planes(self.labeller(model.show(batch) if model and shard.tasks else batch))
         positions = batch.index.tolist()
         shard.labels.append(labels)
         shard.index.extend(positions)

@@ -14,6 +14,7 @@ from unitlens.dissection.tails import BRACKET
 from unitlens.errors import LayerNotFound, OptionError, ProbeError
 from unitlens.models.capture import capture
 from unitlens.models.preprocess import Preprocess, as_preprocess
+from unitlens.models.samples import Samples
 from unitlens.segment.segmenter import Segmenter, as_segmenter
 
 CONVENTIONS = ("default", "reference")
@@ -85,6 +86,8 @@ def make_plan(
     for number, given in (("top", top), ("batch_size", 1 if batch_size is None else batch_size)):
         if not isinstance(given, (int, np.integer)) or given < 1:
             raise OptionError(f"{number}: expected a whole number from 1 on, got {given!r}")
+    if isinstance(probe, Samples):
+        _check_samples(model, probe, preprocess)
     capture(model, names, call=call)  # unknown layers are told now, not after the scenes are drawn
     size = _grid(grid, probe.size)
     return DissectionPlan(
@@ -92,6 +95,16 @@ def make_plan(
         bool(after_relu), call, unit_axis, _bases(basis, names), as_preprocess(preprocess),
         precision if _on_gpu(model) else "full", size, int(top), int(batch_size or _fitting(model, probe)),
     )  # fmt: skip
+
+
+def _check_samples(model: torch.nn.Module, probe: Samples, preprocess: Any) -> None:
+    if model is not probe.generator:
+        raise OptionError(
+            "model: expected the generator that the samples are of. Pass the same object: "
+            "dissect(generator, layers, from_generator(generator))."
+        )
+    if preprocess is not None:
+        raise OptionError("preprocess: a generator takes latents, not images; expected None")
 
 
 def _on_gpu(model: torch.nn.Module) -> bool:

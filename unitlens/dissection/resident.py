@@ -76,7 +76,7 @@ class Resident:
                         model.run(model.inputs(batch), self._look)
             for batch in plan.probe.stream(pieces):
                 if len(batch):
-                    labels = counting.labeller.planes(counting.labeller(batch)).to(plan.device)
+                    labels = counting.labeller.planes(counting.labeller(model.show(batch))).to(plan.device)
                     self.seen.append(_Seen(batch.index.tolist(), labels))
                     model.run(model.inputs(batch), self._take)
                     seen = sum(len(one.positions) for one in self.seen)

@@ -76,6 +76,7 @@ class Capture(Mapping[str, Tensor]):
         self._hooks: ExitStack | None = None
         self._stopping = False
         self._use: Use | None = None
+        self.output: Any = None  # of the latest whole pass that `run(..., through=...)` has made
 
     def __enter__(self) -> Capture:
         if self._hooks is not None:
@@ -143,7 +144,9 @@ class Capture(Mapping[str, Tensor]):
         )
         return bool(needed) and len(self._records[name].shapes) >= (needed or 0)
 
-    def run(self, images: Tensor, use: Use | None = None) -> dict[str, Tensor]:
+    def run(
+        self, images: Tensor, use: Use | None = None, through: Callable[[Tensor], Any] | None = None
+    ) -> dict[str, Tensor]:
         """One forward pass in eval mode without gradients: what every captured layer returned, by name.
 
         images: (B, ...) as the model takes them, on its device. With `stop=True` the pass ends after the last layer
@@ -155,6 +158,8 @@ class Capture(Mapping[str, Tensor]):
         without `after_relu`: read it at once, never write into it, and keep nothing of it, because an in-place ReLU
         may overwrite it next. It must not run the model. For call="last" the first pass is preceded by one of
         `images[:1]` that shows which call is the last. What `use` raises ends the pass and comes out unchanged.
+        through: what calls the model, such as a generator's `generate`; the pass is then a whole one, and `output` is
+        what it returned.
 
         Raises DeviceMismatch; LayerError as `captured[name]` does (with `use` after the pass, so that the first of
         two calls has been handed on by then).
@@ -162,22 +167,27 @@ class Capture(Mapping[str, Tensor]):
         if self._hooks is None:
             raise OptionError("capture.run: the capture is closed. Use it inside `with capture(...) as captured:`.")
         if use is None:
-            self._pass(images, None, self.stop)
+            self._pass(images, None, self.stop, through)
             return dict(self)
         if not callable(use):
             raise OptionError(f"use: expected a function of (name, tensor), got {use!r}")
         if self.call == "last" and not self._calls:
             self._pass(images[:1] if isinstance(images, Tensor) else images, _ignore, stop=False)
-        self._pass(images, use, self.stop)
+        self._pass(images, use, self.stop, through)
         for name in self.layers:
             self._check(name)
         return {}
 
-    def _pass(self, images: Tensor, use: Use | None, stop: bool) -> None:
-        self._stopping, self._use, problem = stop, use, None
+    def _pass(
+        self, images: Tensor, use: Use | None, stop: bool, through: Callable[[Tensor], Any] | None = None
+    ) -> None:
+        self._stopping, self._use, problem = stop and through is None, use, None
         try:
             with at_rest(self.model, images):
-                self.model(images)
+                if through is None:
+                    self.model(images)
+                else:
+                    self.output = through(images)
             self._calls = {name: len(record.shapes) for name, record in self._records.items()}
         except _Stop as end:
             if end.owner is not self:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from unitlens.models.generators import Generates
 
 LATENT = 128
 #: Units of each layer; two layers for each size from 4 pixels on.
 WIDTHS: tuple[int, ...] = (256, 256, 192, 192, 192, 192, 96, 96, 32, 32)
 
 
-class SceneGenerator(nn.Sequential):
+class SceneGenerator(Generates, nn.Sequential):
     """layer1 ... layer10 and output: latents (B, 128) to pictures (B, 3, 64, 64) in [0, 1].
 
     Each layer is a convolution with equalised learning rate, a leaky ReLU and a pixel normalisation; layers 3, 5, 7 and
@@ -23,6 +24,7 @@ class SceneGenerator(nn.Sequential):
     """
 
     unitlens_name: str  # how displays call it; `load_model` says
+    segments = "scenes"  # the segmenter that knows its pictures
 
     def __init__(self, latent: int = LATENT, widths: tuple[int, ...] = WIDTHS):
         layers = OrderedDict[str, nn.Module]()
@@ -33,7 +35,7 @@ class SceneGenerator(nn.Sequential):
             inputs = width
         layers["output"] = Output(inputs)
         super().__init__(layers)
-        self.latent, self.widths = latent, tuple(widths)
+        self.latent_shape, self.widths = (latent,), tuple(widths)
 
     @property
     def size(self) -> int:
@@ -90,12 +92,3 @@ def doubling(weight: Tensor) -> Tensor:
 def pixel_norm(values: Tensor) -> Tensor:
     """The units of every cell (or a latent) to a root mean square of 1."""
     return values * torch.rsqrt(values.square().mean(1, keepdim=True) + 1e-8)
-
-
-def latents(count: int, seed: int = 0, size: int = LATENT) -> Tensor:
-    """Standard normal latents float32 (count, size) of numpy's RandomState; a longer run begins with a shorter one.
-
-    >>> [round(float(z), 4) for z in latents(1, seed=1)[0, :4]]
-    [1.6243, -0.6118, -0.5282, -1.073]
-    """
-    return torch.from_numpy(np.random.RandomState(seed).standard_normal(count * size).reshape(count, size)).float()

@@ -143,16 +143,18 @@ def _without_repeats(planes: torch.Tensor, earlier: Sequence[torch.Tensor]) -> t
 
 
 ACCEPTED = (
-    "Accepted: None (the truth if the probe set has one, else colours), 'truth', 'colours', 'truth+colours', "
-    "a segmenter (vocabulary, fingerprint, call), or a list of these."
+    "Accepted: None (the truth if the probe set has one, else colours), 'truth', 'colours', 'scenes' (objects and parts "
+    "of villages, by SceneSegmenter), several as 'truth+colours', a segmenter (vocabulary, fingerprint, call), or a "
+    "list of these."
 )
+WORDS = ("truth", "colours", "scenes")
 
 
 def as_segmenter(argument: object, probe: ProbeSet) -> Segmenter:
     """The segmenter that an argument means, for a probe set.
 
-    argument: None (the truth if the probe set has one, else colours), "truth", "colours", "truth+colours", a Segmenter,
-        or a list or tuple of these, which are joined.
+    argument: None (the truth if the probe set has one; for samples of SceneGenerator "scenes+colours"; else colours),
+        "truth", "colours", "scenes", several as "truth+colours", a Segmenter, or a list or tuple of these, joined.
 
     Raises ProbeError for "truth" where the probe set has none, OptionError with the list above for anything else.
 
@@ -161,14 +163,24 @@ def as_segmenter(argument: object, probe: ProbeSet) -> Segmenter:
     ColourNames(11 concepts)
     """
     if argument is None:
-        return ColourNames() if probe.vocabulary is None else Truth(probe.vocabulary)
+        if probe.vocabulary is not None:
+            return Truth(probe.vocabulary)
+        return join(_named(probe.segments, probe), ColourNames()) if probe.segments else ColourNames()
     if isinstance(argument, str):
         names = [name.strip() for name in argument.split("+")]
-        if len(set(names)) == len(names) and set(names) <= {"truth", "colours"}:
-            return join(*(Truth(probe.vocabulary) if name == "truth" else ColourNames() for name in names))
+        if len(set(names)) == len(names) and set(names) <= set(WORDS):
+            return join(*(_named(name, probe) for name in names))
     elif isinstance(argument, (list, tuple)) and argument:
         return join(*(as_segmenter(part, probe) for part in argument))
     elif isinstance(argument, Segmenter) and not isinstance(argument, type):
         return argument
     got = repr(argument) if isinstance(argument, (str, int, float, list, tuple)) else type(argument).__name__
     raise OptionError(f"segmenter: got {got}. {ACCEPTED}")
+
+
+def _named(word: str, probe: ProbeSet) -> Segmenter:
+    if word == "scenes":
+        from unitlens.segment.scenes import SceneLabels  # here: it loads a network
+
+        return SceneLabels()
+    return Truth(probe.vocabulary) if word == "truth" else ColourNames()

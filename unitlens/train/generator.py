@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from unitlens.data.scenes import SEEDS, WORLD
-from unitlens.models.generator import SceneGenerator, latents
+from unitlens.models.generator import SceneGenerator
 from unitlens.models.zoo import load_model
 from unitlens.train.adversary import Adversary, changed_alike
 from unitlens.train.scene_files import rendered_scenes
@@ -65,7 +65,7 @@ class Training:
         return images.contiguous(memory_format=torch.channels_last)
 
     def latents(self) -> Tensor:
-        return torch.randn(self.plan.batch, self.generator.latent, generator=self.dice)
+        return torch.randn(self.plan.batch, *self.generator.latent_shape, generator=self.dice)
 
     def once(self) -> dict[str, float]:
         """One step of the adversary and one of the generator, both from the same pictures and the same features."""
@@ -156,7 +156,7 @@ def _save(training: Training, checkpoint: Path, work: Path, sums: dict[str, floa
 @torch.no_grad()
 def sheet(generator: SceneGenerator, count: int = 64, across: int = 16, seed: int = 0) -> Image.Image:
     """Unpicked samples as one picture."""
-    made = generator(latents(count, seed, generator.latent)).clamp(0, 1)
+    made = generator.generate(generator.latents(count, seed))
     rows = (255 * made).round().byte().permute(0, 2, 3, 1).numpy()
     lines = [np.concatenate(list(rows[first : first + across]), 1) for first in range(0, count, across)]
     return Image.fromarray(np.concatenate(lines, 0))
@@ -167,7 +167,7 @@ def write_weights(training: Training, output: Path) -> Path:
     half = {name: value.half().contiguous() for name, value in training.average.state_dict().items()}
     path = output / "scenegenerator.safetensors"
     header = {"world": WORLD, "plan": asdict(training.plan), "widths": training.generator.widths,
-              "latent": training.generator.latent, "steps": training.step}  # fmt: skip
+              "latent": training.generator.latent_shape[0], "steps": training.step}  # fmt: skip
     save_file(half, str(path), metadata={"unitlens": json.dumps(header)})
     path.chmod(0o644)
     return path

@@ -1,0 +1,1 @@
+"""What units do in generated pictures: removed, inserted, and what appears instead."""

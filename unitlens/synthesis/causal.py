@@ -1,0 +1,206 @@
+"""causal_units: which units of a generator make a concept, learnt by removing and inserting all of them in part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unitlens.data.concepts import Concept
+from unitlens.errors import OptionError
+from unitlens.models.hooks import at_rest
+from unitlens.models.samples import Samples
+from unitlens.progress import Meter, progress
+from unitlens.segment.segmenter import Joined
+from unitlens.store import Store
+from unitlens.synthesis.cut import Cut
+from unitlens.synthesis.ranked import CausalUnits
+from unitlens.synthesis.trials import Trials
+
+SEARCHED = 8  # cells looked at for every picture that the concept is to be put into
+BATCH = 16
+
+
+def causal_units(
+    samples: Samples,
+    layer: str,
+    concept: str | Concept,
+    start: Any = None,
+    *,
+    images: int = 192,
+    epochs: int = 6,
+    rate: float = 0.05,
+    penalty: float = 0.005,
+    segmenter: Any = None,
+    seed: int = 1,
+    batch_size: int | None = None,
+    store: Store | bool = True,
+    show_progress: bool = True,
+) -> CausalUnits:
+    """The units that take part in making a concept, by their learnt causal effect (ACE) [paper.md 7.2].
+
+    Every unit has a share alpha in 0..1. Where the concept is, units are removed by their share; where it is not but
+    could be, they are moved by their share towards their mean where it is. Alpha is learnt so that the first takes
+    away, and the second adds, as much of the concept as possible, with as few units as possible (penalty times the
+    sum of alpha squared).
+
+    samples: see `from_generator`; all of them are looked at for where the concept is. start: (U,) numbers that alpha
+        begins with, such as `dissection.iou(layer)[:, c]`, scaled to a maximum of 1; None = all alike.
+    images: pictures of each kind that alpha is learnt on. epochs, rate (of Adam), penalty, seed: of the search.
+    segmenter: one with a method `probability(images, concept)` that is differentiable, such as `SceneLabels`, or a
+        joined one that holds it. batch_size, store: as in `measure_content`.
+
+    Raises OptionError, ConceptError, LayerNotFound.
+    """
+    for name, number in (("images", images), ("epochs", epochs)):
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+            raise OptionError(f"{name}: expected 1 or more, got {number!r}")
+    trials = Trials(samples, segmenter, batch_size=batch_size, store=store, show_progress=show_progress)
+    asked = trials.vocabulary[trials.vocabulary.index(concept)]
+    judge = _differentiable(trials.segmenter, asked)
+    seen = _Seen.of(trials, layer, asked)
+    first = np.ones(seen.values.shape) if start is None else np.asarray(start, np.float64).reshape(-1)
+    if first.shape != seen.values.shape or not np.isfinite(first).all() or first.max() <= 0:
+        raise OptionError(f"start: expected {len(seen.values)} finite numbers, some above 0, one for each unit")
+    first = np.clip(first / first.max(), 0, 1)
+    settings = {"images": images, "epochs": epochs, "rate": rate, "penalty": penalty, "seed": seed}
+    recipe = trials.recipe(
+        kind="causal units", layer=layer, concept=[asked.name, asked.category], **settings, probe=samples.fingerprint,
+        start=hashlib.sha256(first.tobytes()).hexdigest(),
+    )  # fmt: skip
+    keep = trials.source.store
+    stored = keep.get(recipe, ("alpha", "losses")) if keep else None
+    if stored is None:
+        search = _Search(trials, judge, asked, seen, penalty)
+        alpha, losses = search.run(first, images, epochs, rate, seed)
+        stored = {"alpha": alpha, "losses": losses}, {}
+        if keep:
+            keep.offer(recipe, *stored)
+    arrays = stored[0]
+    return CausalUnits(asked, layer, arrays["alpha"], seen.values, first, arrays["losses"], recipe)
+
+
+def _differentiable(segmenter: Any, concept: Concept) -> Any:
+    """The segmenter that says how likely the concept is. Raises OptionError."""
+    for one in segmenter.segmenters if isinstance(segmenter, Joined) else (segmenter,):
+        if hasattr(one, "probability") and concept in one.vocabulary:
+            return one
+    raise OptionError(
+        f"segmenter: {segmenter!r} has no method probability(images, concept) that knows {concept}. "
+        "Learning needs gradients; SceneLabels() has it."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Where the concept is. presence float32 (N, G): its share of each cell. values float64 (U,): the units' mean
+    where it is."""
+
+    cut: Cut
+    presence: np.ndarray
+    values: np.ndarray
+    grid: tuple[int, int]
+
+    @classmethod
+    def of(cls, trials: Trials, layer: str, concept: Concept) -> _Seen:
+        cut, label = Cut(trials.generator, layer), trials.vocabulary.label(concept)
+        grid = cut.head(trials.latents(trials.samples.load([0]))).shape[-2:]
+
+        def shard(span: Sequence[int], _: Meter) -> dict[str, np.ndarray]:
+            found: dict[str, list[np.ndarray]] = {"index": [], "presence": [], "sums": []}
+            for batch in trials.batches(span):
+                latents = trials.latents(batch)
+                output = cut.head(latents)
+                labels = trials.labels(cut.pictures(output, latents))
+                mask = (labels == label).any(1, keepdim=True).float()
+                here = functional.adaptive_avg_pool2d(mask, grid)  # (B, 1, h, w)
+                found["index"].append(batch.index.numpy())
+                found["presence"].append(here.flatten(1).cpu().numpy())
+                found["sums"].append((output * here.to(output)).double().sum((0, 2, 3)).cpu().numpy())
+            return {"index": np.concatenate(found["index"]), "presence": np.concatenate(found["presence"]),
+                    "sums": np.sum(found["sums"], axis=0)}  # fmt: skip
+
+        recipe = trials.recipe(kind="presence", layer=layer, concept=[concept.name, concept.category])
+        parts = trials.shards(recipe, shard, "Looking for the concept", ("presence", "sums"))
+        presence = np.concatenate([part["presence"] for part in parts])
+        if not presence.any():
+            raise OptionError(f"concept: {concept} is in none of the {len(presence):,} samples")
+        return cls(cut, presence, np.sum([part["sums"] for part in parts], axis=0) / presence.sum(), tuple(grid))
+
+
+class _Search:
+    """The search for alpha."""
+
+    def __init__(self, trials: Trials, judge: Any, concept: Concept, seen: _Seen, penalty: float):
+        self.trials, self.judge, self.concept, self.seen, self.penalty = trials, judge, concept, seen, penalty
+        self.values = torch.from_numpy(seen.values).float().to(trials.device)
+
+    def run(
+        self, start: np.ndarray, images: int, epochs: int, rate: float, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """alpha (U,) and the loss of every step."""
+        dice = np.random.RandomState(seed)
+        present, where = self._present(images)
+        absent, places = self._candidates(images, dice)
+        alpha = torch.tensor(start, dtype=torch.float32, device=self.trials.device, requires_grad=True)
+        optimizer, losses = torch.optim.Adam([alpha], lr=rate), []
+        steps = max(1, min(len(present), len(absent)) // BATCH)
+        with progress("Learning shares", epochs * steps, unit="steps", show=self.trials.source.show) as meter:
+            for _ in range(epochs):
+                orders = dice.permutation(len(present)), dice.permutation(len(absent))
+                for step in range(steps):
+                    some, others = (order[step * BATCH : (step + 1) * BATCH] for order in orders)
+                    optimizer.zero_grad()
+                    kept = self._score(present[some], where[some], alpha, torch.zeros_like(self.values))
+                    put = self._score(absent[others], places[others], alpha, self.values)
+                    loss = kept.mean() - put.mean() + self.penalty * alpha.square().sum()
+                    loss.backward()
+                    optimizer.step()
+                    with torch.no_grad():
+                        alpha.clamp_(0, 1)
+                    losses.append(float(loss.detach()))
+                    meter.step()
+        return alpha.detach().double().cpu().numpy(), np.array(losses)
+
+    def _present(self, images: int) -> tuple[np.ndarray, np.ndarray]:
+        """The pictures with most of the concept in one cell, and these cells."""
+        peak = self.seen.presence.max(1)
+        chosen = np.argsort(-peak, kind="stable")[:images]
+        chosen = chosen[peak[chosen] > 0]
+        return chosen, self.seen.presence[chosen].argmax(1)
+
+    def _candidates(self, images: int, dice: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures that show least of the concept, and for each the cell of some drawn ones (where the concept often
+        is) that takes it best: there all units are set to their values."""
+        order = np.argsort(self.seen.presence.sum(1), kind="stable")[:images]
+        often = self.seen.presence.mean(0)
+        cells = np.stack([
+            dice.choice(len(often), size=min(SEARCHED, int((often > 0).sum())), replace=False, p=often / often.sum())
+            for _ in order
+        ])  # fmt: skip
+        whole, best = torch.ones_like(self.values), []
+        with torch.no_grad():
+            for index, tried in zip(order, cells, strict=True):
+                score = self._score(np.full(len(tried), index), tried, whole, self.values)
+                best.append(int(tried[int(score.argmax())]))
+        return order, np.array(best)
+
+    def _score(self, index: np.ndarray, cells: np.ndarray, alpha: Tensor, towards: Tensor) -> Tensor:
+        """How likely the cells show the concept when their units are moved by alpha towards some values: (B,)."""
+        trials, (rows, columns) = self.trials, self.seen.grid
+        latents = trials.latents(trials.samples.load([int(i) for i in index]))
+        output = self.seen.cut.head(latents)
+        places = torch.from_numpy(np.asarray(cells)).to(output.device)
+        here = functional.one_hot(places, rows * columns).view(-1, 1, rows, columns).to(output)
+        share = here * alpha[None, :, None, None]
+        with at_rest(trials.generator, latents), torch.enable_grad():
+            edited = output * (1 - share) + share * towards[None, :, None, None].to(output)
+            pictures = self.seen.cut.differentiable(edited, latents)
+            likely = self.judge.probability(pictures, self.concept)[:, None]  # (B, 1, H, W)
+        return (functional.adaptive_avg_pool2d(likely, (rows, columns)) * here).sum((1, 2, 3))
