@@ -77,6 +77,7 @@ _HOMES = {
     "load": "unitlens.dissection.result",
     "load_model": "unitlens.models.zoo",
     "load_probe": "unitlens.data.catalogue",
+    "load_progressive": "unitlens.models.proggan",
     "look": "unitlens.dissection.look",
     "measure": "unitlens.intervene.effects",
     "measure_content": "unitlens.synthesis.changing",
@@ -135,6 +136,7 @@ if TYPE_CHECKING:
     from unitlens.models.generators import as_generator as as_generator
     from unitlens.models.layertable import layer_table as layer_table
     from unitlens.models.preprocess import Normalize as Normalize
+    from unitlens.models.proggan import load_progressive as load_progressive
     from unitlens.models.samples import Samples as Samples
     from unitlens.models.samples import from_generator as from_generator
     from unitlens.models.upsample import upsample as upsample
