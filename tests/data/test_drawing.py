@@ -59,7 +59,7 @@ def test_workers_draw_the_same_bytes(tmp_path):
 
 
 def test_a_worker_loads_no_torch():
-    code = "import sys; sys.argv[1:] = ['.', '0', '64', '1']; from unitlens.data.drawing import main; main(); "
+    code = "import sys; sys.argv[1:] = ['.', '0', '64', '1', '']; from unitlens.data.drawing import main; main(); "
     code += "import unitlens.data.world.home, unitlens.data.world.town; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], input="", cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")

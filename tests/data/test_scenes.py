@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from unitlens.data import scenes
+from unitlens.data.catalogue import load_probe
 from unitlens.data.colours import COLOUR_NAMES, name_colours
 from unitlens.data.concepts import Concept
 from unitlens.data.scenes import CHUNK, CLASSES, SCENE_CONCEPTS, SEEDS, WORLD, SceneProbe, render_scene
@@ -372,3 +373,20 @@ def test_a_chunk_that_another_thread_drops_at_once_is_still_given(tmp_path, monk
 
     probe._chunks = Crowded()
     assert np.array_equal(probe.pictures([3])[0], render_scene(3, size=64).picture)
+
+
+def test_villages_are_a_probe_set_of_their_own(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    villages = load_probe("villages", count=300, store=store).prepare(progress=False)  # by worker processes
+    assert villages.size == (64, 64) and villages.class_names == () and set(villages.class_labels) == {-1}
+    batch = villages.load([0, 299])
+    for row, index in enumerate((0, 299)):
+        scene = render_scene(index, size=64, scene_class="village")
+        np.testing.assert_array_equal(batch.pictures()[row], scene.picture)
+        np.testing.assert_array_equal(batch.truth.labels[row].numpy(), scene.labels)
+    assert batch.class_labels.tolist() == [-1, -1]
+    scenes = SceneProbe(300, size=64, store=store)
+    assert scenes.fingerprint != villages.fingerprint and scenes.digest([0]) != villages.digest([0])
+    assert not np.array_equal(scenes.pictures([0]), villages.pictures([0]))
+    with pytest.raises(OptionError, match="family: expected None or one of 'village'"):
+        SceneProbe(3, family="city")

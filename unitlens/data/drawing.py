@@ -36,7 +36,8 @@ def can_draw() -> bool:
 class Drawing:
     """Chunks of scenes that worker processes draw into the store, in the order given.
 
-    root: the store's folder. seed, size: of the scenes, in pixels. scenes: how many a chunk holds.
+    root: the store's folder. seed, size: of the scenes, in pixels. scenes: how many a chunk holds. family: see
+    `chunk_recipe`.
 
     Whatever goes wrong in a worker only means that its chunk is not there (`wait` gives False) and that no more are
     drawn: the caller then draws itself, and meets the reason.
@@ -45,12 +46,15 @@ class Drawing:
         drawing.wait(chunks[0])
     """
 
-    def __init__(self, root: Path, chunks: Iterable[int], *, seed: int, size: int, scenes: int, workers: int = 0):
+    def __init__(
+        self, root: Path, chunks: Iterable[int], *, seed: int, size: int, scenes: int, family: str | None = None,
+        workers: int = 0,
+    ):  # fmt: skip
         self._waiting = deque(dict.fromkeys(chunks))
         self._open = set(self._waiting)  # neither stored nor given up
         self._stored: set[int] = set()
         self._change = threading.Condition()
-        self._about = [str(Path(root).absolute()), str(seed), str(size), str(scenes)]
+        self._about = [str(Path(root).absolute()), str(seed), str(size), str(scenes), family or ""]
         count = min(workers or os.cpu_count() or 1, MOST, len(self._waiting))
         self._processes = [process for process in (_start(self._about) for _ in range(count)) if process is not None]
         if not self._processes:
@@ -163,17 +167,19 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def main() -> None:
-    """A worker: python ... ROOT SEED SIZE SCENES; chunk numbers come in by line, "stored NUMBER" goes out for each."""
+    """A worker: python ... ROOT SEED SIZE SCENES FAMILY; chunk numbers come in by line, "stored NUMBER" goes out for each."""
     from unitlens.data.world.scene import chunk_recipe, packed, render_scene
     from unitlens.store import Store
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, which removes a file half written
     root, seed, size, scenes = sys.argv[1], *map(int, sys.argv[2:5])
+    family = sys.argv[5] or None
     store = Store(root, limit_gb=math.inf)  # the caller's own limit makes room, at its next put
     for line in sys.stdin:
         chunk = int(line)
-        recipe = chunk_recipe(seed, size, chunk, scenes)
+        recipe = chunk_recipe(seed, size, chunk, scenes, family)
         if not store.hit(recipe):  # another program may have been faster
             first = chunk * scenes
-            store.put(recipe, packed([render_scene(i, seed=seed, size=size) for i in range(first, first + scenes)]))
+            drawn = [render_scene(i, seed=seed, size=size, scene_class=family) for i in range(first, first + scenes)]
+            store.put(recipe, packed(drawn))
         print(_STORED, chunk, flush=True)

@@ -15,6 +15,7 @@ import torch
 from unitlens.data.drawing import Drawing, can_draw
 from unitlens.data.probe import Batch, ProbeSet, check_index, positions_text
 from unitlens.data.segmentation import Segmentation
+from unitlens.data.world.scene import FAMILIES as FAMILIES
 from unitlens.data.world.scene import SCENE_CONCEPTS as SCENE_CONCEPTS
 from unitlens.data.world.scene import SEEDS as SEEDS
 from unitlens.data.world.scene import WORLD as WORLD
@@ -38,18 +39,27 @@ class SceneProbe(ProbeSet):
 
     seed: a number, or "train", "validation" or "probe" (what SceneNet learnt from, what its accuracy is measured on,
         and what is left for everything else).
+    family: None, the classes in turn; or "village", what the generator is trained on: scenes of no class.
     """
 
     class_names = CLASSES
     vocabulary = SCENE_CONCEPTS
 
-    def __init__(self, count: int = 1000, *, seed: int | str = "probe", size: int = 128, store: Store | None = None):
+    def __init__(
+        self, count: int = 1000, *, seed: int | str = "probe", size: int = 128, family: str | None = None,
+        store: Store | None = None,
+    ):  # fmt: skip
         if count < 1:
             raise OptionError(f"count: expected 1 or more scenes, got {count}")
         if isinstance(seed, str) and seed not in SEEDS:
             raise OptionError(f"seed: expected a number or one of {', '.join(SEEDS)}; got {seed!r}")
         if not 64 <= size <= 256:
             raise OptionError(f"size: scenes are drawn from 64 to 256 pixels, got {size}")
+        if family is not None and family not in FAMILIES:
+            raise OptionError(f"family: expected None or one of {', '.join(map(repr, FAMILIES))}, got {family!r}")
+        self.family = family
+        if family is not None:
+            self.class_names = ()
         self.count, self.seed = count, SEEDS[seed] if isinstance(seed, str) else seed
         self.size, self.store = (size, size), store or default_store()
         self._chunks: OrderedDict[int, dict[str, np.ndarray]] = OrderedDict()
@@ -62,16 +72,20 @@ class SceneProbe(ProbeSet):
 
     @property
     def fingerprint(self) -> str:
-        return f"scenes:{WORLD}:{self.seed}:{self.size[0]}:{self.count}"
+        return f"{self._kind}:{self.seed}:{self.size[0]}:{self.count}"
+
+    @property
+    def _kind(self) -> str:
+        return f"scenes:{WORLD}" if self.family is None else f"scenes:{WORLD}:{self.family}"
 
     @cached_property
     def class_labels(self) -> np.ndarray:
-        return np.arange(self.count) % len(CLASSES)
+        return np.full(self.count, -1) if self.family else np.arange(self.count) % len(CLASSES)
 
     def digest(self, index: Sequence[int]) -> str:
         """World, seed, size and positions: nothing is drawn for it."""
         positions = positions_text(check_index(index, self.count))
-        return f"scenes:{WORLD}:{self.seed}:{self.size[0]}[{positions}]"
+        return f"{self._kind}:{self.seed}:{self.size[0]}[{positions}]"
 
     def prepare(self, *, progress: bool = True) -> SceneProbe:
         """Draws what the store does not have yet, on all cores."""
@@ -93,7 +107,7 @@ class SceneProbe(ProbeSet):
         return [c for c in chunks if not self.store.hit(self._recipe(c))]
 
     def _workers(self, chunks: Sequence[int]) -> Drawing:
-        return Drawing(self.store.root, chunks, seed=self.seed, size=self.size[0], scenes=CHUNK)
+        return Drawing(self.store.root, chunks, seed=self.seed, size=self.size[0], scenes=CHUNK, family=self.family)
 
     def _render_chunks(self, chunks: Sequence[int], show: bool) -> None:
         with progress(f"Drawing scenes, {CHUNK} at a time", len(chunks) * CHUNK, unit="scenes", show=show) as meter:
@@ -128,7 +142,7 @@ class SceneProbe(ProbeSet):
         return 2 * scenes >= min(CHUNK, self.count - chunk * CHUNK)
 
     def _recipe(self, chunk: int) -> dict[str, object]:
-        return chunk_recipe(self.seed, self.size[0], chunk, CHUNK)
+        return chunk_recipe(self.seed, self.size[0], chunk, CHUNK, self.family)
 
     def _render(self, chunk: int) -> dict[str, np.ndarray]:
         first = chunk * CHUNK
@@ -138,7 +152,7 @@ class SceneProbe(ProbeSet):
         return arrays
 
     def _scene(self, index: int) -> Scene:
-        return render_scene(index, seed=self.seed, size=self.size[0])
+        return render_scene(index, seed=self.seed, size=self.size[0], scene_class=self.family)
 
     def _chunk(self, chunk: int, scenes: int) -> dict[str, np.ndarray] | None:
         """A chunk of which so many scenes are asked for; None where these few are better drawn alone."""
@@ -185,7 +199,7 @@ class SceneProbe(ProbeSet):
                     found[i] = self._one(i)
                 else:
                     planes = arrays["pictures"][place], arrays["surface"][place], arrays["surfaces"][place]
-                    found[i] = Scene(*planes, i % len(CLASSES))
+                    found[i] = Scene(*planes, -1 if self.family else i % len(CLASSES))
         return [found[i] for i in asked]
 
     def load(self, index: Sequence[int]) -> Batch:

@@ -96,13 +96,14 @@ def _class_label(name: str) -> int:
     return CLASSES.index(name)
 
 
-def chunk_recipe(seed: int, size: int, chunk: int, scenes: int) -> dict[str, object]:
-    """What the store files `scenes` scenes under: those from chunk * scenes on.
+def chunk_recipe(seed: int, size: int, chunk: int, scenes: int, family: str | None = None) -> dict[str, object]:
+    """What the store files `scenes` scenes under: those from chunk * scenes on. family: of FAMILIES, None = classes.
 
     >>> chunk_recipe(2, 64, 7, 32)["chunk"]
     7
     """
-    return {"kind": "scenes", "world": WORLD, "seed": seed, "size": size, "chunk": chunk, "scenes": scenes}
+    own = {"kind": "scenes", "world": WORLD, "seed": seed, "size": size, "chunk": chunk, "scenes": scenes}
+    return own if family is None else {**own, "family": family}
 
 
 def packed(scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
