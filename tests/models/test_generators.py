@@ -143,7 +143,8 @@ class Counting(nn.Module):
 def test_samples_are_made_when_they_are_needed() -> None:
     gan = Counting()
     samples = ul.from_generator(gan, 9, seed=3)
-    assert gan.calls == 1 and len(samples) == 9 and samples.size == (2, 4) and repr(samples) == "Samples(9 images of 4x2)"
+    assert gan.calls == 1 and len(samples) == 9 and samples.size == (2, 4)
+    assert repr(samples) == "Samples(9 images of 4x2)"
     batch = samples.load([4, 2])
     assert gan.calls == 1 and len(batch) == 2
     assert batch.images.shape == (2, 3, 2, 4) and gan.calls == 3

@@ -45,7 +45,7 @@ def test_the_context_decides(painter: Painter) -> None:
     assert found.effect("sky").value == 0 and found.effect("tree").value == 0
     ground = found.effect("ground")
     assert ground.low < ground.value < ground.high and ground.low > 0
-    assert [str(c) for c in found.contexts()][0] == "ground"
+    assert str(found.contexts()[0]) == "ground"
     # By loops: the mean change over the cells of the context, over the trees of a picture.
     cells = [(i, g) for i in range(100) for g in range(12) if found.context[i, 0, g] == 1]
     change = np.mean([found.change[i, g] for i, g in cells])

@@ -12,12 +12,14 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from unitlens.models.generator import SceneGenerator, latents
+from unitlens.models.generator import SceneGenerator
+from unitlens.segment.scenes import SceneLabels
 from unitlens.train import generator as module
 from unitlens.train.adversary import Adversary, changed_alike, judge
 from unitlens.train.generator import GeneratorPlan, train_generator
+from unitlens.train.generator_card import concept_shares
 
-PLAN = GeneratorPlan(images=64, steps=4, batch=4)
+PLAN = GeneratorPlan(images=64, steps=4, batch=4, measured=6)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +56,25 @@ def test_the_weights_are_those_of_the_average_in_half_precision(work: Path) -> N
     with safe_open(str(path), "pt") as file:
         header = json.loads(file.metadata()["unitlens"])
     assert header["steps"] == 4 and header["plan"]["batch"] == 4
-    with torch.no_grad():
-        assert torch.isfinite(model(latents(2))).all()
+    assert torch.isfinite(model.generate(model.latents(2))).all()
+
+
+def test_the_card_tells_how_far_the_pictures_are_from_the_world(work: Path) -> None:
+    card = json.loads((work / "whole" / "scenegenerator.json").read_text())
+    assert card["steps"] == 4 and card["pictures"] == 6 and set(card["shares"]) == set(card["shares_in_the_world"])
+    assert card["segmentation_distance"] > card["segmentation_distance_of_the_world"] >= 0  # four steps are not enough
+    page = (work / "whole" / "scenegenerator.md").read_text()
+    assert f"{card['segmentation_distance']:.4f}" in page and "4 steps of 4 pictures" in page
+    with Image.open(work / "whole" / "scenegenerator.jpg") as samples:
+        assert samples.size == (16 * 64, 4 * 64)
+
+
+def test_shares_of_concepts_are_those_of_the_labels() -> None:
+    segmenter = SceneLabels()
+    pictures = torch.rand(3, 3, 64, 64)
+    labels = segmenter.labels(pictures)
+    expected = [[float((one == c + 1).any(0).float().mean()) for c in range(26)] for one in labels]
+    np.testing.assert_allclose(concept_shares(pictures, segmenter), expected, rtol=1e-6)
 
 
 def test_the_adversary_leaves_the_classifier_alone_and_tells_pictures_apart() -> None:

@@ -167,7 +167,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def main() -> None:
-    """A worker: python ... ROOT SEED SIZE SCENES FAMILY; chunk numbers come in by line, "stored NUMBER" goes out for each."""
+    """A worker: python ... ROOT SEED SIZE SCENES FAMILY; chunk numbers come in, "stored NUMBER" goes out, by line."""
     from unitlens.data.world.scene import chunk_recipe, packed, render_scene
     from unitlens.store import Store
 

@@ -42,7 +42,7 @@ class SceneProbe(ProbeSet):
     family: None, the classes in turn; or "village", what the generator is trained on: scenes of no class.
     """
 
-    class_names = CLASSES
+    class_names: tuple[str, ...] = CLASSES
     vocabulary = SCENE_CONCEPTS
 
     def __init__(

@@ -4,15 +4,19 @@ from unitlens.display import (
     cards,
     causes,
     charts,
+    contents,
     curves,
     detectors,
     effects,
     gallery,
     importances,
+    insertions,
     looking,
+    removals,
     table,
 )  # fmt: skip
 
 __all__ = [
-    "cards", "causes", "charts", "curves", "detectors", "effects", "gallery", "importances", "looking", "table",
+    "cards", "causes", "charts", "contents", "curves", "detectors", "effects", "gallery", "importances", "insertions",
+    "looking", "removals", "table",
 ]  # fmt: skip

@@ -198,10 +198,11 @@ def strip(
     maps = counts.top_map[unit][places]
     heights = upsample(maps, (height, width), image_size=image_size, geometry=counts.geometry)
     painted = paint(np.stack(resized), heights, float(counts.threshold[unit]), style)
-    return _joined(painted, density, quality)
+    return side_by_side(painted, density, quality)
 
 
-def _joined(tiles: np.ndarray, density: float, quality: int) -> Strip:
+def side_by_side(tiles: np.ndarray, density: float = 2.0, quality: int = 80) -> Strip:
+    """Pictures uint8 (n, H, W, 3) as one strip; `density` of their pixels make one on the page."""
     count, height, width, _ = tiles.shape
     gap = 8
     canvas = np.full((height, count * (width + gap) - gap, 3), 255, dtype=np.uint8)

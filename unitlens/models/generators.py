@@ -82,7 +82,8 @@ def check_latents(latents: Tensor, shape: Sequence[int]) -> None:
     if not isinstance(latents, Tensor) or tuple(latents.shape[1:]) != tuple(shape):
         got = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
         raise ShapeMismatch(
-            f"latents: expected (B, {', '.join(map(str, shape))}), got {got}. generator.latents(count, seed) makes them."
+            f"latents: expected (B, {', '.join(map(str, shape))}), got {got}. "
+            "generator.latents(count, seed) makes them."
         )
 
 
@@ -159,7 +160,7 @@ def as_generator(
     if isinstance(model, Generator) and latent is None:
         return model
     if latent is None:
-        raise OptionError("latent: expected the shape of one latent, such as 128 or (100, 1, 1): the model does not say")
+        raise OptionError("latent: expected the shape of one latent, such as 128 or (100, 1, 1): the model says none")
     shape = (latent,) if isinstance(latent, (int, np.integer)) else tuple(latent)
     if not shape or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape):
         raise OptionError(f"latent: expected the shape of one latent, such as 128 or (100, 1, 1), got {latent!r}")

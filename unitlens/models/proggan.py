@@ -147,7 +147,13 @@ def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_progressive(path: str | Path) -> ProgressiveGenerator:
-    """The generator of a file of `torch.save` (read without running code in it) or a safetensors file.
+    """The paper's progressive GAN from a file of `torch.save` (read without running code in it) or safetensors, in
+    either of the formats it was published in.
+
+    >>> torch.save(ProgressiveGenerator((6, 7, 5)).state_dict(), "generator.pth")
+    >>> gan = load_progressive("generator.pth")
+    >>> gan.size, gan.generate(gan.latents(2, seed=1)).shape
+    (8, torch.Size([2, 3, 8, 8]))
 
     Raises AssetError for a missing file, another file, or another state dict.
     """

@@ -31,7 +31,7 @@ class SampleBatch(Batch):
     latents: Tensor
 
     @cached_property
-    def images(self) -> Tensor:  # type: ignore[override]
+    def images(self) -> Tensor:
         """The pictures, float32 (B, 3, H, W) in [0, 1]."""
         made = [generated(self.generator, part) for part in self.latents.split(AT_A_TIME)]
         return torch.cat(made)

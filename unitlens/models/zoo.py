@@ -49,6 +49,7 @@ def load_model(name: str = "scenenet", *, random: bool = False, seed: int = 0) -
             "Your own model needs no loader: pass it as it is."
         )
     kind, title, _ = SHIPPED[name]
+    model: Any
     if random:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -83,7 +84,8 @@ def _weights(name: str) -> dict[str, torch.Tensor]:
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
         raise AssetError(
-            f"{path} is missing: install unitlens again, or rebuild it with `python -m unitlens.train {SHIPPED[name][2]}`"
+            f"{path} is missing: install unitlens again, or rebuild it with "
+            f"`python -m unitlens.train {SHIPPED[name][2]}`"
         )
     with safe_open(str(path), framework="pt") as file:
         return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118

@@ -143,9 +143,9 @@ def _without_repeats(planes: torch.Tensor, earlier: Sequence[torch.Tensor]) -> t
 
 
 ACCEPTED = (
-    "Accepted: None (the truth if the probe set has one, else colours), 'truth', 'colours', 'scenes' (objects and parts "
-    "of villages, by SceneSegmenter), several as 'truth+colours', a segmenter (vocabulary, fingerprint, call), or a "
-    "list of these."
+    "Accepted: None (the truth if the probe set has one, else colours), 'truth', 'colours', 'scenes' (objects and "
+    "parts of villages, by SceneSegmenter), several as 'truth+colours', a segmenter (vocabulary, fingerprint, call), "
+    "or a list of these."
 )
 WORDS = ("truth", "colours", "scenes")
 

@@ -56,6 +56,12 @@ def causal_units(
     segmenter: one with a method `probability(images, concept)` that is differentiable, such as `SceneLabels`, or a
         joined one that holds it. batch_size, store: as in `measure_content`.
 
+    >>> import unitlens as ul
+    >>> samples = ul.from_generator(ul.load_model("scenegenerator"), 32)
+    >>> found = causal_units(samples, "layer4", "tree", images=16, epochs=1, show_progress=False)
+    >>> found.alpha.shape, len(found.units)
+    ((192,), 192)
+
     Raises OptionError, ConceptError, LayerNotFound.
     """
     for name, number in (("images", images), ("epochs", epochs)):
@@ -65,10 +71,7 @@ def causal_units(
     asked = trials.vocabulary[trials.vocabulary.index(concept)]
     judge = _differentiable(trials.segmenter, asked)
     seen = _Seen.of(trials, layer, asked)
-    first = np.ones(seen.values.shape) if start is None else np.asarray(start, np.float64).reshape(-1)
-    if first.shape != seen.values.shape or not np.isfinite(first).all() or first.max() <= 0:
-        raise OptionError(f"start: expected {len(seen.values)} finite numbers, some above 0, one for each unit")
-    first = np.clip(first / first.max(), 0, 1)
+    first = _started(start, len(seen.values))
     settings = {"images": images, "epochs": epochs, "rate": rate, "penalty": penalty, "seed": seed}
     recipe = trials.recipe(
         kind="causal units", layer=layer, concept=[asked.name, asked.category], **settings, probe=samples.fingerprint,
@@ -84,6 +87,14 @@ def causal_units(
             keep.offer(recipe, *stored)
     arrays = stored[0]
     return CausalUnits(asked, layer, arrays["alpha"], seen.values, first, arrays["losses"], recipe)
+
+
+def _started(start: Any, units: int) -> np.ndarray:
+    """Alpha at the start, (U,), scaled to a maximum of 1. Raises OptionError."""
+    first = np.ones(units) if start is None else np.asarray(start, np.float64).reshape(-1)
+    if first.shape != (units,) or not np.isfinite(first).all() or first.max() <= 0:
+        raise OptionError(f"start: expected {units} finite numbers, some above 0, one for each unit")
+    return np.clip(first / first.max(), 0, 1)
 
 
 def _differentiable(segmenter: Any, concept: Concept) -> Any:
@@ -110,7 +121,8 @@ class _Seen:
     @classmethod
     def of(cls, trials: Trials, layer: str, concept: Concept) -> _Seen:
         cut, label = Cut(trials.generator, layer), trials.vocabulary.label(concept)
-        grid = cut.head(trials.latents(trials.samples.load([0]))).shape[-2:]
+        rows, columns = cut.head(trials.latents(trials.samples.load([0]))).shape[-2:]
+        grid = (int(rows), int(columns))
 
         def shard(span: Sequence[int], _: Meter) -> dict[str, np.ndarray]:
             found: dict[str, list[np.ndarray]] = {"index": [], "presence": [], "sums": []}
@@ -131,7 +143,7 @@ class _Seen:
         presence = np.concatenate([part["presence"] for part in parts])
         if not presence.any():
             raise OptionError(f"concept: {concept} is in none of the {len(presence):,} samples")
-        return cls(cut, presence, np.sum([part["sums"] for part in parts], axis=0) / presence.sum(), tuple(grid))
+        return cls(cut, presence, np.sum([part["sums"] for part in parts], axis=0) / presence.sum(), grid)
 
 
 class _Search:

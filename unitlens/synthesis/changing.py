@@ -15,7 +15,7 @@ from unitlens.data.concepts import Concept
 from unitlens.errors import OptionError
 from unitlens.intervene.edits import Edits, UnitEdit
 from unitlens.models.hooks import find_layer
-from unitlens.models.samples import Samples, SampleBatch
+from unitlens.models.samples import SampleBatch, Samples
 from unitlens.progress import Meter
 from unitlens.store import Store
 from unitlens.synthesis.content import ContentEffect, Example
@@ -68,7 +68,7 @@ def measure_content(
     run = _Run(trials, edits)
     recipe = trials.recipe(kind="content", edit=edits.identity)
     parts = trials.shards(recipe, run.shard, "Measuring an edit", ("moved", "planes", *PER_PICTURE))
-    counts = {name: np.concatenate([part[name] for part in parts]) for name in PER_PICTURE}
+    counts: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in PER_PICTURE}
     planes = np.sum([part["planes"] for part in parts], axis=0) > 0
     effect = ContentEffect(
         trials.vocabulary, planes.argmax(1), samples.size[0] * samples.size[1], **counts,
@@ -90,7 +90,9 @@ def _telling(effect: ContentEffect, concept: Concept | None, count: int) -> list
         size = effect.before[:, c] - effect.after[:, c]
         known = np.flatnonzero((effect.before[:, c] + effect.after[:, c]) > 0)
     order = known[np.argsort(-size[known], kind="stable")]
-    places = np.unique(np.linspace(0, len(order) - 1, count).round().astype(int)) if len(order) else []
+    if not len(order):
+        return []
+    places = np.unique(np.linspace(0, len(order) - 1, count).round().astype(int))
     return [int(order[i]) for i in places]
 
 

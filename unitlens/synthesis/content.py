@@ -58,8 +58,8 @@ class ContentEffect(Rich):
         return mean(before, level), mean(after, level), mean(after - before, level)
 
     def removed(self, concept: str | Concept | None = None, level: float = 0.95) -> Share:
-        """What part of a concept's pixels is gone: -(change) / before, pooled over the pictures [paper.md 1.5]. Negative
-        where there is more of it than before."""
+        """What part of a concept's pixels is gone: -(change) / before, pooled over the pictures [paper.md 1.5].
+        Negative where there is more of it than before."""
         c = self._asked(concept)
         return ratio(self.before[:, c] - self.after[:, c], self.before[:, c], level)
 
@@ -122,7 +122,7 @@ class ContentEffect(Rich):
     def _asked(self, concept: str | Concept | None) -> int:
         chosen = self.concept if concept is None else concept
         if chosen is None:
-            raise OptionError("concept: expected a name, such as 'tree': the effect was measured for none in particular")
+            raise OptionError("concept: expected a name, such as 'tree': the effect was measured for none")
         return self.vocabulary.index(chosen)
 
     def __repr__(self) -> str:

@@ -73,7 +73,7 @@ def insertion_map(
         concept=[trials.vocabulary[asked].name, trials.vocabulary[asked].category],
     )  # fmt: skip
     parts = trials.shards(recipe, run.shard, "Inserting", ARRAYS)
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in ARRAYS}
     found = Insertions(
         trials.vocabulary[asked], layer, order, numbers, trials.vocabulary, run.grid,
         samples.size[0] * samples.size[1], **arrays, recipe={**recipe, "probe": samples.fingerprint},

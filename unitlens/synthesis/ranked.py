@@ -52,4 +52,4 @@ class CausalUnits(Rich):
 
     def __repr__(self) -> str:
         many = int((self.alpha > 0.5).sum())
-        return f"CausalUnits({self.concept}, {self.layer}: {many} of {len(self.alpha)} units take part for more than half)"
+        return f"CausalUnits({self.concept}, {self.layer}: {many} of {len(self.alpha)} units count for more than half)"

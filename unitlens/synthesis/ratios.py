@@ -29,7 +29,7 @@ def ratio(part: np.ndarray, whole: np.ndarray, level: float = 0.95) -> Share:
     """
     check_level(level)
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    total, count = whole.sum(), len(whole)
+    total, count = float(whole.sum()), len(whole)
     if total == 0:
         return Share(math.nan, math.nan, math.nan)
     value = float(part.sum() / total)
@@ -37,7 +37,7 @@ def ratio(part: np.ndarray, whole: np.ndarray, level: float = 0.95) -> Share:
         return Share(value, math.nan, math.nan)
     rest = part - value * whole
     error = math.sqrt(float((rest**2).sum()) / (count - 1) * count) / abs(total)
-    reach = student((1 + level) / 2, count - 1) * error
+    reach = float(student((1 + level) / 2, count - 1) * error)
     return Share(value, value - reach, value + reach)
 
 

@@ -56,15 +56,7 @@ def removal_curve(
 
     Raises OptionError, ConceptError, LayerNotFound.
     """
-    order = np.array(checked_units(units) or (), dtype=np.int64)
-    if not len(order):
-        raise OptionError(f"units: expected unit numbers, the most important first, got {units!r}")
-    known = tuple(n for n in COUNTS if n <= len(order)) if counts is None else tuple(int(n) for n in counts)
-    wrong = [n for n in known if not 1 <= n <= len(order)]
-    if wrong or not known:
-        raise OptionError(f"counts: expected numbers 1 to {len(order)}, as many units as are given; got {counts!r}")
-    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
-        raise OptionError(f"draws: expected 1 or more, got {draws!r}")
+    order, known = _checked(units, counts, draws)
     trials = Trials(samples, segmenter, batch_size=batch_size, store=store, show_progress=show_progress)
     asked = trials.vocabulary.index(concept)
     width = Cut(trials.generator, layer).head(trials.latents(samples.load([0]))).shape[1]
@@ -79,13 +71,30 @@ def removal_curve(
     planes = np.sum([part["planes"] for part in parts], axis=0)
     plane, some = int(planes[asked].argmax()), len(known)
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in ("before", "after", "both", "kept")}
-    own = {name: arrays[name][:, :, asked] for name in ("after", "both")} | {"kept": arrays["kept"][:, :, plane]}
-    drawn = {f"random_{name}": table[:, some:].reshape(len(table), some, draws) for name, table in own.items()}
+    own: dict[str, Any] = {name: arrays[name][:, :, asked] for name in ("after", "both")}
+    own["kept"] = arrays["kept"][:, :, plane]
+    drawn: dict[str, Any] = {
+        f"random_{name}": table[:, some:].reshape(len(table), some, draws) for name, table in own.items()
+    }
     return RemovalCurve(
         trials.vocabulary[asked], layer, np.array(known), order, samples.size[0] * samples.size[1],
         arrays["before"][:, asked], **{name: table[:, :some] for name, table in own.items()}, **drawn,
         recipe={**recipe, "probe": samples.fingerprint, "concept": str(trials.vocabulary[asked])},
     )  # fmt: skip
+
+
+def _checked(units: Any, counts: Sequence[int] | None, draws: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The units in their order, and how many of them are removed. Raises OptionError."""
+    order = np.array(checked_units(units) or (), dtype=np.int64)
+    if not len(order):
+        raise OptionError(f"units: expected unit numbers, the most important first, got {units!r}")
+    known = tuple(n for n in COUNTS if n <= len(order)) if counts is None else tuple(int(n) for n in counts)
+    wrong = [n for n in known if not 1 <= n <= len(order)]
+    if wrong or not known:
+        raise OptionError(f"counts: expected numbers 1 to {len(order)}, as many units as are given; got {counts!r}")
+    if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
+        raise OptionError(f"draws: expected 1 or more, got {draws!r}")
+    return order, known
 
 
 class _Run:

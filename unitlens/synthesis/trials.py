@@ -15,7 +15,7 @@ from unitlens.errors import OptionError
 from unitlens.intervene.source import Source
 from unitlens.models.capture import edit as edited
 from unitlens.models.hooks import at_rest, device_of
-from unitlens.models.samples import Samples, SampleBatch
+from unitlens.models.samples import SampleBatch, Samples
 from unitlens.progress import Meter
 from unitlens.segment.segmenter import Segmenter, as_segmenter, check_segmentation
 from unitlens.store import Store

@@ -18,6 +18,7 @@ from unitlens.data.scenes import SEEDS, WORLD
 from unitlens.models.generator import SceneGenerator
 from unitlens.models.zoo import load_model
 from unitlens.train.adversary import Adversary, changed_alike
+from unitlens.train.generator_card import MEASURED, generator_card, write_generator_card
 from unitlens.train.scene_files import rendered_scenes
 
 SAVED = 250  # steps between checkpoints
@@ -35,6 +36,7 @@ class GeneratorPlan:
     rate: float = 1e-3
     judge_rate: float = 5e-4
     averaging: float = 0.998  # of the weights that are kept
+    measured: int = MEASURED  # pictures that the card is made of
     variety: float = 0.1  # weight of how much pictures differ for how much their latents do
 
 
@@ -124,7 +126,8 @@ def train_generator(plan: GeneratorPlan, work: Path, output: Path, seconds: floa
     training, checkpoint = Training(plan, pictures), work / "generator.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        if state["world"] == WORLD and {**state["plan"], "steps": plan.steps} == asdict(plan):
+        free = {"steps": plan.steps, "measured": plan.measured}  # what a run may be continued with
+        if state["world"] == WORLD and {**state["plan"], **free} == asdict(plan):
             training.resume(state)
     start = time.perf_counter()
     sums: dict[str, float] = {}
@@ -139,7 +142,7 @@ def train_generator(plan: GeneratorPlan, work: Path, output: Path, seconds: floa
         if time.perf_counter() - start > seconds:
             return None
     output.mkdir(parents=True, exist_ok=True)
-    return write_weights(training, output)
+    return write_weights(training, work, output, plan.measured)
 
 
 def _save(training: Training, checkpoint: Path, work: Path, sums: dict[str, float]) -> None:
@@ -162,12 +165,18 @@ def sheet(generator: SceneGenerator, count: int = 64, across: int = 16, seed: in
     return Image.fromarray(np.concatenate(lines, 0))
 
 
-def write_weights(training: Training, output: Path) -> Path:
-    """The averaged weights in half precision."""
+def write_weights(training: Training, work: Path, output: Path, measured: int = MEASURED) -> Path:
+    """The averaged weights in half precision, and their card. measured: generated pictures that it looks at."""
     half = {name: value.half().contiguous() for name, value in training.average.state_dict().items()}
     path = output / "scenegenerator.safetensors"
     header = {"world": WORLD, "plan": asdict(training.plan), "widths": training.generator.widths,
               "latent": training.generator.latent_shape[0], "steps": training.step}  # fmt: skip
     save_file(half, str(path), metadata={"unitlens": json.dumps(header)})
     path.chmod(0o644)
+    shipped = SceneGenerator().eval()
+    shipped.load_state_dict({name: value.float() for name, value in half.items()})
+    world, _ = rendered_scenes(work, 2 * measured, SEEDS["validation"], training.plan.size, family="village")
+    card = generator_card(shipped, world, asdict(training.plan), training.step, training.seconds)
+    write_generator_card(output, card)
+    sheet(shipped).convert("RGB").save(output / "scenegenerator.jpg", quality=88)
     return path

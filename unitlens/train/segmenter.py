@@ -52,7 +52,7 @@ def train_segmenter(plan: SegmenterPlan, work: Path, output: Path) -> Path:
         state = torch.load(checkpoint, weights_only=True)
         if state["plan"] == asdict(plan) and state["world"] == WORLD:
             for part, name in ((model, "model"), (optimizer, "optimizer"), (schedule, "schedule")):
-                part.load_state_dict(state[name])  # type: ignore[attr-defined]
+                part.load_state_dict(state[name])
             dice.set_state(state["dice"])
             step, seconds = state["step"], state["seconds"]
     total = 0.0
@@ -162,4 +162,23 @@ def _finish(model: SceneSegmenter, plan: SegmenterPlan, seconds: float, work: Pa
         "parameters": sum(p.numel() for p in model.parameters()), **agreement(shipped, pictures, labels),
     }  # fmt: skip
     (output / "scenesegmenter.json").write_text(json.dumps(card, indent=1) + "\n")
+    (output / "scenesegmenter.md").write_text(page_of(card))
     return path
+
+
+def page_of(card: dict[str, Any]) -> str:
+    """The card for people."""
+    plan, right = card["plan"], card["pixel_accuracy"]
+    lines = [
+        "# SceneSegmenter", "",
+        f"Tells {len(card['iou'])} objects and parts in pictures of villages, one object and one part per pixel; "
+        f"{card['parameters']:,} parameters, trained on {plan['images']:,} rendered scenes (world {card['world']}) "
+        f"with their exact labels, made worse as generated pictures are. Licence: {card['licence']}. "
+        "Rebuild: `python -m unitlens.train segmenter`.", "",
+        f"- mean IoU on {plan['held_out']:,} held-out scenes: {card['mean_iou']:.3f}; pixels right: "
+        f"{right['object']:.1%} (objects), {right['part']:.1%} (parts)",
+        f"- training: {card['training_minutes']} minutes ({card['machine']}), seed {plan['seed']}",
+        "- use: to see what is in generated villages, which have no ground truth", "", "| concept | IoU |", "|---|---|",
+    ]  # fmt: skip
+    lines += [f"| {name} | {value:.3f} |" for name, value in card["iou"].items()]
+    return "\n".join(lines) + "\n"
