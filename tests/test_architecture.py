@@ -55,6 +55,7 @@ RESULTS = {
     "unitlens.intervene.importance", "unitlens.intervene.curve", "unitlens.intervene.roles",
     "unitlens.intervene.detector", "unitlens.attack.result", "unitlens.synthesis.content",
     "unitlens.synthesis.removal", "unitlens.synthesis.insertion", "unitlens.synthesis.ranked",
+    "unitlens.synthesis.artefact",
     "unitlens.synthesis.ratios",
 }  # fmt: skip
 TENSORS = {"numpy", "safetensors", "torch"}

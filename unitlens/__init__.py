@@ -32,6 +32,7 @@ _HOMES = {
     "Ablate": "unitlens.intervene.edits",
     "AblationCurve": "unitlens.intervene.curve",
     "ArrayProbe": "unitlens.data.probe",
+    "Artefacts": "unitlens.synthesis.artefact",
     "Batch": "unitlens.data.probe",
     "CausalUnits": "unitlens.synthesis.ranked",
     "ColourNames": "unitlens.segment.colours",
@@ -59,6 +60,7 @@ _HOMES = {
     "UnitLensError": "unitlens.errors",
     "Vocabulary": "unitlens.data.concepts",
     "ablation_curve": "unitlens.intervene.removing",
+    "artefact_units": "unitlens.synthesis.finding",
     "as_generator": "unitlens.models.generators",
     "bench": "unitlens.widgets.bench",
     "browse": "unitlens.widgets.browser",
@@ -148,9 +150,11 @@ if TYPE_CHECKING:
     from unitlens.segment.segmenter import join as join
     from unitlens.segment.truth import Truth as Truth
     from unitlens.store import Store as Store
+    from unitlens.synthesis.artefact import Artefacts as Artefacts
     from unitlens.synthesis.causal import causal_units as causal_units
     from unitlens.synthesis.changing import measure_content as measure_content
     from unitlens.synthesis.content import ContentEffect as ContentEffect
+    from unitlens.synthesis.finding import artefact_units as artefact_units
     from unitlens.synthesis.inserting import insertion_map as insertion_map
     from unitlens.synthesis.insertion import Insertions as Insertions
     from unitlens.synthesis.ranked import CausalUnits as CausalUnits

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import html
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from pages import Page
 
 import unitlens as ul
 from unitlens.display.vector import drawable
@@ -18,44 +18,12 @@ from unitlens.intervene.roles import Roles
 from unitlens.rich import view_modules
 
 NAMES = ("<b>beach</b>", "lake", "office")
-VOID = {"img", "br", "meta", "link", "input"}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def displays() -> None:
     if "unitlens.display" not in view_modules:
         view_modules.append("unitlens.display")
-
-
-class Page(HTMLParser):
-    """Reads a page: its tags, attributes and words; raises on tags that do not close."""
-
-    def __init__(self, markup: str):
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.attributes: list[dict] = []
-        self.words = ""
-        self.feed(markup)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attributes: list) -> None:
-        self.tags.append(tag)
-        self.attributes.append(dict(attributes))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list) -> None:
-        self.tags.append(tag)
-        self.attributes.append(dict(attributes))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "svg"} & set(self.open):
-            self.words += data
 
 
 def seen(result: object) -> str:

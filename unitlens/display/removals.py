@@ -14,6 +14,7 @@ from unitlens.display.markup import escape, meter, page, plural
 from unitlens.display.theme import shade
 from unitlens.errors import OptionError
 from unitlens.rich import renders
+from unitlens.synthesis.artefact import Artefacts
 from unitlens.synthesis.ranked import CausalUnits
 from unitlens.synthesis.ratios import Share
 from unitlens.synthesis.removal import RemovalCurve
@@ -124,3 +125,37 @@ def shares(found: CausalUnits) -> str:
         f'{grid("learnt shares, largest first", header, rows, right=[0, 1, 3, 4])}'
     )
     return page(body)
+
+
+@renders(Artefacts, "html")
+def artefacts(found: Artefacts) -> str:
+    """The page a notebook shows for units that make pictures worse."""
+    order = found.units[:ROWS]
+    full = float(found.distance[order].max(initial=1e-9))
+    worst = [
+        [f"{unit}", f"{found.distance[unit]:.2f}", meter(float(found.distance[unit]), full, "texture", found.whole)]
+        for unit in order
+    ]  # fmt: skip
+    removed = [
+        [f"{count}", _moved(found.change(place)), _moved(found.change_at_random(place))]
+        for place, count in enumerate(found.counts)
+    ]
+    about = (
+        f"{plural(len(found.before), 'generated picture')} against {plural(len(found.real), 'real one')}; "
+        f"distance of all of them: {found.whole:.2f} (the mark on the bars)"
+    )
+    body = (
+        f'<h2 class="ul-title">Units of {escape(found.layer)} that make pictures worse</h2>'
+        f'<p class="ul-muted">{escape(about)}</p>'
+        f"{grid('change of the distance without units; below 0 the pictures are better', _REMOVED, removed, [0, 1, 2])}"
+        f"{grid('distance of the pictures that a unit is loudest in, worst first', _WORST, worst, right=[0, 1])}"
+    )
+    return page(body)
+
+
+_REMOVED, _WORST = ("units", "the worst", "at random"), ("unit", "distance", "")
+
+
+def _moved(change: Share) -> str:
+    words = f"{change.value:+.2f} (95 %: {change.low:+.2f} to {change.high:+.2f})"
+    return words.replace("-", "−")

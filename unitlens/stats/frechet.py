@@ -31,6 +31,31 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     return max(0.0, float(apart + np.trace(spread[0]) + np.trace(spread[1]) - 2 * shared))
 
 
+def frechet_distances(points: np.ndarray, weights: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The distance of many weighted clouds from one other: float64 (S,).
+
+    points: (N, D). weights: (S, N), how often each point counts in each cloud; whole numbers give what
+    `frechet_distance` gives for points that stand there so often. other: (M, D).
+
+    >>> points = np.random.RandomState(0).standard_normal((6, 2))
+    >>> some = frechet_distances(points, np.array([[1, 1, 1, 0, 0, 2]]), points)[0]
+    >>> bool(np.isclose(some, frechet_distance(points[[0, 1, 2, 5, 5]], points)))
+    True
+    """
+    one, two = np.asarray(points, np.float64), np.asarray(other, np.float64)
+    shares = np.asarray(weights, np.float64)
+    total = shares.sum(1)
+    means = shares @ one / total[:, None]  # (S, D)
+    second = np.einsum("sn,nd,ne->sde", shares, one, one, optimize=True) / total[:, None, None]
+    spread = (second - means[:, :, None] * means[:, None]) * (total / (total - 1))[:, None, None]
+    own = np.atleast_2d(np.cov(two, rowvar=False))
+    root = _root(own)
+    values = np.linalg.eigvalsh(root @ spread @ root)
+    shared = np.sqrt(np.clip(values, 0, None)).sum(1)
+    apart = ((means - two.mean(0)) ** 2).sum(1)
+    return np.maximum(0.0, apart + np.trace(spread, axis1=1, axis2=2) + np.trace(own) - 2 * shared)
+
+
 def _root(matrix: np.ndarray) -> np.ndarray:
     """The square root of a symmetric matrix without negative eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)

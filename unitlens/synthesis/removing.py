@@ -102,7 +102,7 @@ class _Run:
 
     def __init__(self, trials: Trials, layer: str, sets: Sequence[np.ndarray]):
         self.trials, self.cut = trials, Cut(trials.generator, layer)
-        self.changes: list[Change] = [same, *map(_without, sets)]
+        self.changes: list[Change] = [same, *map(without_units, sets)]
 
     def shard(self, span: Sequence[int], _: Meter) -> dict[str, np.ndarray]:
         """before (n, C), after and both (n, E, C), kept (n, E, K) as int32, planes (C, K)."""
@@ -125,7 +125,8 @@ def _small(counts: Tensor) -> np.ndarray:
     return counts.cpu().numpy().astype(np.int32)
 
 
-def _without(units: np.ndarray) -> Callable[[Tensor], Tensor]:
+def without_units(units: np.ndarray) -> Callable[[Tensor], Tensor]:
+    """The change that sets some units to zero everywhere."""
     rows = torch.from_numpy(units)
 
     def change(output: Tensor) -> Tensor:
