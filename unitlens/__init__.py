@@ -62,7 +62,7 @@ _HOMES = {
     "ablation_curve": "unitlens.intervene.removing",
     "artefact_units": "unitlens.synthesis.finding",
     "as_generator": "unitlens.models.generators",
-    "bench": "unitlens.widgets.bench",
+    "bench": "unitlens.widgets.benching",
     "browse": "unitlens.widgets.browser",
     "capture": "unitlens.models.capture",
     "causal_units": "unitlens.synthesis.causal",
@@ -160,7 +160,7 @@ if TYPE_CHECKING:
     from unitlens.synthesis.ranked import CausalUnits as CausalUnits
     from unitlens.synthesis.removal import RemovalCurve as RemovalCurve
     from unitlens.synthesis.removing import removal_curve as removal_curve
-    from unitlens.widgets.bench import bench as bench
+    from unitlens.widgets.benching import bench as bench
     from unitlens.widgets.browser import browse as browse
     from unitlens.widgets.lens import lens as lens
 

@@ -80,7 +80,7 @@ def test_the_page_of_an_effect(effect: ContentEffect) -> None:
 def test_the_strip_shows_the_pictures_and_the_labels(effect: ContentEffect) -> None:
     shown = effect.strip()
     assert Page(shown._repr_html_()).tags.count("img") == 4 and shown.text() == effect.text()
-    looks = looks_of(effect.examples, 0, WORDS[0], WORDS)
+    looks = looks_of([labels[0] for one in effect.examples for labels in one.labels], WORDS[0], WORDS)
     assert list(looks) == [1, 2] and len(set(looks.values())) == 2
     none = dataclasses.replace(effect, examples=()).strip()
     assert "No pictures are kept" in none._repr_html_()

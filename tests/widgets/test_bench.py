@@ -12,7 +12,6 @@ import traitlets
 import unitlens as ul
 from unitlens.errors import OptionError, RecipeMismatch
 from unitlens.intervene.importance import Importance
-from unitlens.widgets import bench as bench_module
 from unitlens.widgets.benchdata import BenchData
 
 LAYER = "conv5_3"
@@ -351,7 +350,7 @@ def test_the_static_twin_is_that_of_the_state(view: Any) -> None:
 
 
 def test_the_ranking_of_the_bench_comes_from_the_same_images_where_none_is_given(world: dict[str, Any]) -> None:
-    view = bench_module.bench(world["model"], LAYER, world["probe"], show_progress=False)
+    view = ul.bench(world["model"], LAYER, world["probe"], show_progress=False)
     assert isinstance(view.data, BenchData) and isinstance(view.data.ranking, Importance)
     assert np.array_equal(view.data.ranking.drop, world["ranking"].drop, equal_nan=True)
     assert view.data.concepts == {}

@@ -146,5 +146,6 @@ def same(output: Tensor) -> Tensor:
 def jpeg(picture: Tensor) -> bytes:
     """A picture (3, H, W) in [0, 1] as JPEG."""
     file = io.BytesIO()
-    Image.fromarray((255 * picture).round().byte().permute(1, 2, 0).numpy()).save(file, "JPEG", quality=92)
+    made = Image.fromarray((255 * picture).round().byte().permute(1, 2, 0).numpy())
+    made.save(file, "JPEG", quality=92, subsampling=0)
     return file.getvalue()

@@ -1,33 +1,24 @@
-"""Bench: units switched off by sliders, and what the classes lose at once, live in a notebook."""
+"""Bench: units switched off by sliders, and what the classes lose at once, live in a notebook; opened by `bench`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from weakref import ref
 
 import numpy as np
 import traitlets
 
-from unitlens.data.probe import ProbeSet
 from unitlens.display.modules import browser_stylesheet, module
-from unitlens.dissection.result import Dissection
-from unitlens.errors import OptionError, RecipeMismatch
+from unitlens.errors import OptionError
 from unitlens.intervene.edits import units_text
 from unitlens.intervene.effect import Effect
-from unitlens.intervene.importance import Importance
-from unitlens.intervene.ranking import rank_units
 from unitlens.intervene.tallies import MEASURES
-from unitlens.intervene.workbench import Workbench
 from unitlens.rich import Html
-from unitlens.store import Store
 from unitlens.widgets.benchdata import WAYS, BenchData
 from unitlens.widgets.browser import Browser, UnitList
 from unitlens.widgets.history import History
 from unitlens.widgets.live import LiveView, Refused
-
-if TYPE_CHECKING:
-    from torch import nn
 
 STATE = ("by", "name", "numbers", "draw", "count", "factor")
 SLIDERS = ("count", "factor")
@@ -264,63 +255,3 @@ class Bench(LiveView):
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         self._twin = Html(self.effect._repr_html_(), self.effect.text())
         return super()._repr_mimebundle_(**options)
-
-
-def bench(
-    model: nn.Module,
-    layer: str,
-    probe: ProbeSet,
-    dissection: Dissection | None = None,
-    *,
-    ranking: Importance | None = None,
-    classes: Mapping[str, Sequence[int]] | None = None,
-    unit_axis: int | None = None,
-    preprocess: Any = None,
-    batch_size: int | None = None,
-    store: Store | bool = True,
-    show_progress: bool = True,
-    **traits: Any,
-) -> Bench:
-    """Opens the ablation bench: choose units, drag how many are switched off or how far they are scaled, and see what
-    each class loses at once, what it is taken for, and which pictures change their answer.
-
-    model, layer, probe: as in `measure`; the images are held at the layer (at most 2 GB), so take a thousand or so.
-    dissection: of the same model; lets units be chosen by concept and tells what each detects. ranking: from
-    `rank_units`, best on training images; without one, units are ranked on these same images, which flatters.
-    classes, unit_axis, preprocess, batch_size, store: as in `measure`. traits: what the view starts with, such as
-    name="beach", count=20; see `Bench`.
-
-    >>> import unitlens as ul
-    >>> model, probe = ul.load_model("scenenet"), ul.load_probe("scenes", count=72)
-    >>> view = ul.bench(model, "conv5_3", probe, show_progress=False, name="beach", count=20)
-    >>> len(view.units), view.effect.top1[1] < view.effect.top1[0]
-    (20, True)
-
-    Raises LayerNotFound, OptionError, ProbeError, RecipeMismatch (a ranking or dissection of something else).
-    """
-    unknown = [name for name in traits if name not in (*STATE, "measure", "shown", "layout")]
-    if unknown:
-        raise OptionError(f"bench: unknown option {unknown[0]!r}; expected one of {', '.join((*STATE, 'measure'))}")
-    if dissection is not None and not isinstance(dissection, Dissection):
-        raise OptionError(f"dissection: expected what `dissect` gives, got {type(dissection).__name__}")
-    shared: dict[str, Any] = {"classes": classes, "unit_axis": unit_axis, "preprocess": preprocess,
-                              "batch_size": batch_size, "show_progress": show_progress}  # fmt: skip
-    held = Workbench(model, layer, probe, **shared)
-    _check(held, ranking, dissection)
-    ranked = ranking or rank_units(model, layer, probe, store=store, **shared)
-    return Bench(BenchData(held, ranked, dissection), **traits)
-
-
-def _check(held: Workbench, ranking: Importance | None, dissection: Dissection | None) -> None:
-    """Raises RecipeMismatch where ranking or dissection are of another layer, model or other classes."""
-    if ranking is not None:
-        if not isinstance(ranking, Importance):
-            raise OptionError(f"ranking: expected what `rank_units` gives, got {type(ranking).__name__}")
-        if (ranking.layer, ranking.units, ranking.class_names) != (held.layer, held.units, held.names):
-            raise RecipeMismatch(f"ranking: it is of {ranking.layer} and {len(ranking.class_names)} classes, the bench "
-                                 f"of {held.layer} and {len(held.names)}; rank the units of this layer")  # fmt: skip
-    if dissection is not None:
-        digest = dissection.recipe.get("model")
-        other = held.source.digest is not None and digest is not None and digest != held.source.digest
-        if dissection.layer(held.layer).units != held.units or other:
-            raise RecipeMismatch("dissection: it is of another model than the bench's")

@@ -7,7 +7,7 @@ import { BY, factorWords, unitsTyped } from "./benchwords.js";
 const HIGHEST = 3; // times as loud
 
 /** @param {string} words @param {[string, string][]} options value and text @param {(value: string) => void} chosen */
-function picker(words, options, chosen) {
+export function picker(words, options, chosen) {
   const element = make("select", { class: "ul-input", "aria-label": words, onchange: () => chosen(element.value) });
   const fill = (/** @type {[string, string][]} */ list) => element.replaceChildren(...list.map(([value, text]) => make("option", { value }, text)));
   fill(options);
@@ -65,7 +65,7 @@ export function benchTools(about, memory, acts) {
 }
 
 /** A slider with its value in words. @param {string} label @param {Record<string, number>} range @param {(value: number) => void} moved */
-function dragged(label, range, moved) {
+export function dragged(label, range, moved) {
   const input = make("input", { type: "range", class: "ul-slider", ...range, "aria-label": label, oninput: () => moved(Number(input.value)) });
   const words = make("span", { class: "ul-level", "aria-hidden": "true" }); // the slider says the same
   /** @param {number} value @param {string} text @param {number} [most] */
