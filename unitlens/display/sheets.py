@@ -23,7 +23,7 @@ _NATURAL = {
     "sky": "#a5d3f7", "cloud": "#eef3f8", "sun": "#ffd43b", "mountain": "#8492a8", "hill": "#6fae8f",
     "grass": "#94d05f", "path": "#d8b28a", "pavement": "#b3aea8", "tree": "#2f7d3b", "bush": "#5f8f1d",
     "flower": "#f48fb6", "sea": "#2f7fc1", "water": "#2f7fc1", "sand": "#ead9a4", "snow": "#f7fafc",
-    "church": "#9775c9", "house": "#d9776a", "roof": "#b23a2e", "facade": "#e8c9a0", "window": "#3c6e9f",
+    "church": "#9775c9", "house": "#b07d8c", "roof": "#b23a2e", "facade": "#e8c9a0", "window": "#3c6e9f",
     "door": "#7a4a2b", "trunk": "#8a5a34", "crown": "#2f7d3b", "dome": "#c9a227", "tower": "#7d6bb0",
 }  # fmt: skip
 
