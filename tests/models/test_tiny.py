@@ -148,7 +148,7 @@ def test_missing_weights_say_what_to_do(weights):
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(OptionError, match="'scenenet'; got 'vgg16'"):
+    with pytest.raises(OptionError, match="'scenenet', 'scenegenerator', 'scenesegmenter'; got 'vgg16'"):
         load_model("vgg16")
     with pytest.raises(OptionError, match="no card for 'vgg16'"):
         model_card("vgg16")

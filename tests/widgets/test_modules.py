@@ -32,7 +32,7 @@ def answers(run_node: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """What node says to every case."""
     for path in STATIC.glob("*.js"):
         case(f"parses {path.name}", path.name, "Object.keys(m)")
-    whole = {f"one-{name}": module(name) for name in ("kernel.js", "page.js", "bench.js")}
+    whole = {f"one-{name}": module(name) for name in ("kernel.js", "page.js", "bench.js", "stagebench.js")}
     for name in whole:
         case(f"joins {name}", name, "Object.keys(m)")
     return run_node(CASES.values(), whole)
@@ -49,7 +49,7 @@ def test_every_file_and_every_joined_module_runs(answers: dict[str, Any]) -> Non
 
 
 def test_a_joined_module_imports_nothing_and_holds_each_file_once_after_what_it_imports() -> None:
-    whole = {name: module(name) for name in ("kernel.js", "bench.js")}
+    whole = {name: module(name) for name in ("kernel.js", "bench.js", "stagebench.js")}
     heads = [line for line in whole["kernel.js"].splitlines() if line.startswith("/** ") or line.startswith(" * Brow")]
     for text in whole.values():
         assert not re.search(r"^import ", text, re.MULTILINE)
