@@ -1,6 +1,6 @@
-"""The ablation bench in a real JupyterLab: from a key to painted bars, and what the kernel holds.
+"""The benches in a real JupyterLab: from a key to painted bars or pictures, and what the kernel holds.
 
-Run: python tests/benchmarks/bench_bench.py [--images 1000]
+Run: python tests/benchmarks/bench_bench.py [--images 1000] [--generator]
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ import unitlens as ul
 model, probe = ul.load_model("scenenet"), ul.load_probe("scenes", count={images})
 found = ul.dissect(model, "conv5_3", probe, show_progress=False)
 bench = ul.bench(model, "conv5_3", probe, found, name="beach", show_progress=False)
+bench"""
+GENERATOR = """import resource
+import unitlens as ul
+samples = ul.from_generator(ul.load_model("scenegenerator"), {images})
+found = ul.dissect(samples.generator, "layer4", samples, show_progress=False)
+bench = ul.bench(samples.generator, "layer4", samples, found, concept="tree", count=4)
 bench"""
 #: Milliseconds from each press of a key to the frame in which the bars show its answer.
 PRESSED = """async ({ label, key, times }) => {
@@ -55,12 +61,34 @@ RESTED = """async () => {
 }"""
 
 
+#: Milliseconds from each move of a slider of a generator's bench to decoded pictures of that state.
+MOVED = """async ({ label, trait, by, times }) => {
+  const root = document.querySelector(".ul-bench");
+  const slider = root.querySelector(`[aria-label="${label}"]`);
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  const found = [];
+  for (let i = 0; i < times; i += 1) {
+    const from = performance.now();
+    const wanted = Number(slider.value) + by;
+    slider.value = String(wanted);
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    const there = () => root.dataset.of && Math.abs(JSON.parse(root.dataset.of)[trait] - wanted) < 1e-6;
+    while (!there() && performance.now() < from + 5000) await frame();
+    await Promise.all([...root.querySelectorAll(".ul-scene img")].map((one) => one.decode().catch(() => {})));
+    await frame();
+    found.push(performance.now() - from);
+    await new Promise((done) => setTimeout(done, 120));
+  }
+  return found;
+}"""
+
+
 @contextmanager
-def shown(images: int) -> Iterator[Any]:
+def shown(images: int, cell: str = CELL) -> Iterator[Any]:
     """A notebook of JupyterLab with the bench in it."""
     from playwright.sync_api import sync_playwright
 
-    cells = [CELL.format(images=images), "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024"]
+    cells = [cell.format(images=images), "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024"]
     kernel = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata=kernel)
     flags = from_file("tests_conftest", TESTS / "conftest.py").CHROMIUM_FLAGS
@@ -92,7 +120,21 @@ def main(images: int) -> None:
         print("kernel's peak, MB:", notebook.cells()[1]["outputs"][0]["data"]["text/plain"])
 
 
+def generator(images: int) -> None:
+    with shown(images, GENERATOR) as notebook:
+        page = notebook.page
+        for label, trait, by in (("How many units", "count", 1), ("How strongly", "strength", -0.05)):
+            asked = {"label": label, "trait": trait, "by": by, "times": 19}
+            told(f"{label}, to painted pictures", page.evaluate(MOVED, asked))
+        page.wait_for_selector(".ul-bench[data-rested=true]")
+        told("at rest, segmented after the 250 ms", [page.evaluate(RESTED) - 250 for _ in range(8)])
+        page.screenshot(path="/tmp/stagebench.png")
+        print("kernel's peak, MB:", notebook.cells()[1]["outputs"][0]["data"]["text/plain"])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1000)
-    main(parser.parse_args().images)
+    parser.add_argument("--generator", action="store_true")
+    asked = parser.parse_args()
+    (generator if asked.generator else main)(asked.images)
