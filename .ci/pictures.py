@@ -186,11 +186,37 @@ def shoot_bench(browser: Browser, images: int, place: Path, mode: str, state: st
     print(f"{place}: {place.stat().st_size / 1024:.0f} KB", flush=True)
 
 
+#: State -> what the bench of a generator starts with.
+STAGES: dict[str, dict[str, Any]] = {
+    "stagebench": {"concept": "tree", "count": 40},
+    "stagebench-seen": {"concept": "tree", "count": 40, "look": "seen"},
+    "stagebench-cell": {"concept": "door", "count": 20, "action": "insert", "strength": 2.0, "cell": [5, 4]},
+}
+
+
+def shoot_stage(browser: Browser, images: int, place: Path, mode: str, state: str, width: int, **options: Any) -> None:
+    """One picture of the bench of a generator, answered by this process."""
+    pages = run_path(str(ROOT / "tests" / "widgets" / "conftest.py"))
+    page = browser.new_page(
+        viewport={"width": width, "height": 1000}, device_scale_factor=2, color_scheme=mode, reduced_motion="reduce"
+    )
+    samples = ul.from_generator(ul.load_model("scenegenerator"), images)
+    found = ul.dissect(samples.generator, "layer4", samples, show_progress=False)
+    pages["WidgetPage"](page).show(ul.bench(samples.generator, "layer4", samples, found, **STAGES[state]))
+    on_bench(page)
+    page.locator(".ul-bench").screenshot(path=str(place), **options)
+    page.close()
+    print(f"{place}: {place.stat().st_size / 1024:.0f} KB", flush=True)
+
+
 def take_benches(browser: Browser, images: int, target: Path) -> None:
     for mode in GROUND:
         for state in BENCHES:
             shoot_bench(browser, images, target / f"{state}-{mode}.png", mode, state, 1140)
         shoot_bench(browser, images, target / f"bench-narrow-{mode}.png", mode, "bench", 420)
+        for state in STAGES:
+            shoot_stage(browser, images, target / f"{state}-{mode}.png", mode, state, 1140)
+        shoot_stage(browser, images, target / f"stagebench-narrow-{mode}.png", mode, "stagebench", 420)
 
 
 def shoot(browser: Browser, address: str, place: Path, mode: str, width: int, **options: Any) -> None:
@@ -246,6 +272,8 @@ def take_readme(browser: Browser, dissection: ul.Dissection, scratch: str) -> No
     shoot_browser(browser, report, README / "browser.jpg", "light", "browser-opened", 1240, type="jpeg", quality=80)
     images = int(dissection.notes["images"])
     shoot_bench(browser, images, README / "bench.jpg", "light", "bench", 1140, type="jpeg", quality=80)
+    stage = README / "stagebench.jpg"
+    shoot_stage(browser, images, stage, "light", "stagebench", 1140, type="jpeg", quality=80)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from unitlens.train.generator_card import MEASURED, generator_card, write_genera
 from unitlens.train.scene_files import rendered_scenes
 
 SAVED = 250  # steps between checkpoints
+SPARSE = ("layer3", "layer4", "layer5", "layer6")  # where objects are; units that fire seldom have more to say
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class GeneratorPlan:
     """Everything the weights depend on."""
 
     images: int = 20_000
-    steps: int = 20_000
+    steps: int = 22_000
     batch: int = 24
     size: int = 64
     seed: int = 7
@@ -38,6 +39,8 @@ class GeneratorPlan:
     averaging: float = 0.998  # of the weights that are kept
     measured: int = MEASURED  # pictures that the card is made of
     variety: float = 0.1  # weight of how much pictures differ for how much their latents do
+    settle: int = 5_500  # last steps, in which units are made to fire seldom and the rates fall to a tenth
+    sparsity: float = 20.0  # weight of how much of `SPARSE` is active then
 
 
 class Training:
@@ -73,7 +76,7 @@ class Training:
         """One step of the adversary and one of the generator, both from the same pictures and the same features."""
         plan, z = self.plan, self.latents()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            made = self.generator(z).float()
+            made, active = self._made(z)
             features = self.adversary.features(changed_alike(made, self.dice))
             with torch.no_grad():
                 real = self.adversary.features(changed_alike(self.real(plan.batch), self.dice))
@@ -83,17 +86,34 @@ class Training:
             fooled = -self.adversary.judge(features).float().mean()
         apart = (made - made.roll(1, 0)).abs().mean((1, 2, 3)) / (z - z.roll(1, 0)).abs().mean(1)
         made_loss = fooled + plan.variety / (apart.mean() + 0.02)
+        if self.settled > 0:
+            made_loss = made_loss + plan.sparsity * active
         own = list(self.generator.parameters())
         for parameter, gradient in zip(own, torch.autograd.grad(made_loss, own), strict=True):
             parameter.grad = gradient
         loss.backward()
-        for optimiser in (self.judges, self.makes):
+        for optimiser, rate in ((self.judges, plan.judge_rate), (self.makes, plan.rate)):
+            optimiser.param_groups[0]["lr"] = rate * (1 - 0.9 * self.settled)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self._average()
         return {name: float(value.detach().mean()) for name, value in
-                {"judges": loss, "fooled": fooled, "apart": apart}.items()}  # fmt: skip
+                {"judges": loss, "fooled": fooled, "apart": apart, "active": active}.items()}  # fmt: skip
+
+    @property
+    def settled(self) -> float:
+        """How much of the last part of the training is over, 0 to 1."""
+        return max(0.0, 1 - (self.plan.steps - self.step) / max(1, self.plan.settle))
+
+    def _made(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, S, S), and the mean absolute activation of `SPARSE`, whose mean square is 1."""
+        values, active = z, []
+        for name, layer in self.generator.named_children():
+            values = layer(values)
+            if name in SPARSE:
+                active.append(values.float().abs().mean())
+        return values.float(), torch.stack(active).mean()
 
     @torch.no_grad()
     def _average(self) -> None:
