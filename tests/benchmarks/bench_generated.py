@@ -19,6 +19,7 @@ from unitlens.segment.scenes import SceneLabels
 LAYERS = [f"layer{number}" for number in range(1, 11)]
 CONCEPTS = ("tree", "door", "window", "grass", "dome")
 COUNTS = (4, 10, 20)
+MIDDLE = ("layer3", "layer4", "layer5", "layer6")  # with 192 units each
 QUIET: dict[str, Any] = {"show_progress": False}
 
 
@@ -86,38 +87,48 @@ def layers(count: int) -> None:
             print(f"  {layer}: {found.concept_counts(layer)}, {detectors} detectors", flush=True)
 
 
-def best_layer(samples: Any, found: ul.Dissection, concept: str, count: int = 20) -> tuple[str, list[int]]:
-    """The layer in which 20 units matter most to a concept, with as little harm to the rest as possible: the largest
-    share removed less the share of everything else that changes; looked for on other samples than are measured."""
-    best, chosen = -9.0, (LAYERS[1], [0])
-    for layer in LAYERS[1:8]:
-        units = by_iou(found, layer, concept, count)
-        curve = ul.removal_curve(samples, layer, concept, units, counts=(count,), draws=1, **QUIET)
-        score = curve.removed(0).value - curve.others_changed(0).value
-        print(f"    {concept} {layer}: removed {percent(curve.removed(0))}, others {percent(curve.others_changed(0))}")
-        if score > best:
-            best, chosen = score, (layer, units)
-    return chosen
+def learnt(samples: Any, found: ul.Dissection, layer: str, concept: str) -> list[int]:
+    """All units by their learnt share, which begins with their IoU."""
+    start = found.iou(layer)[:, found.vocabulary.index(concept)]
+    few = samples.subset(range(min(1000, len(samples))))
+    return [int(unit) for unit in ul.causal_units(few, layer, concept, start, **QUIET).units]
 
 
-def by_iou(found: ul.Dissection, layer: str, concept: str, count: int) -> list[int]:
+def by_iou(found: ul.Dissection, layer: str, concept: str) -> list[int]:
+    """All units by their IoU."""
     iou = found.iou(layer)[:, found.vocabulary.index(concept)]
-    return [int(unit) for unit in (-iou).argsort(kind="stable")[:count]]
+    return [int(unit) for unit in (-iou).argsort(kind="stable")]
+
+
+def best_layer(samples: Any, concept: str, rankings: dict[str, list[int]], count: int = 20) -> str:
+    """The layer in which the first units matter most to a concept, with as little harm to the rest as possible: the
+    largest share removed less the share of everything else that changes; looked for on other samples than are
+    measured."""
+    scores = {}
+    for layer, units in rankings.items():
+        curve = ul.removal_curve(samples, layer, concept, units[:count], counts=(count,), draws=1, **QUIET)
+        scores[layer] = curve.removed(0).value - curve.others_changed(0).value
+        print(f"    {concept} {layer}: removed {percent(curve.removed(0))}, others {percent(curve.others_changed(0))}")
+    return max(scores, key=lambda layer: scores[layer])
 
 
 def removal(count: int) -> None:
-    """The twenty best units for each concept removed, beside twenty random ones."""
+    """The twenty best units for each concept removed, beside twenty random ones; ranked by learnt share and by IoU."""
     samples, found = dissected(count)
     choosing = ul.from_generator(samples.generator, 200, seed=1)
     measured = ul.from_generator(samples.generator, min(count, 1000), seed=2)
     for concept in CONCEPTS:
-        layer, units = best_layer(choosing, found, concept)
-        curve = ul.removal_curve(measured, layer, concept, units, counts=(20,), draws=4, **QUIET)
-        instead = ul.measure_content(measured, ul.Ablate(layer, units), concept=concept, examples=0, **QUIET).instead()
-        told = ", ".join(f"{c.name if c else 'nothing named'} {share:.0%}" for c, share in instead[:4])
-        print(f"  {concept} at {layer}: removed {percent(curve.removed(0))}, others changed "
-              f"{percent(curve.others_changed(0))}; random {percent(curve.removed_at_random(0))}, others "
-              f"{percent(curve.others_changed_at_random(0))}; instead {told}", flush=True)  # fmt: skip
+        rankings = {layer: learnt(samples, found, layer, concept) for layer in MIDDLE}
+        layer = best_layer(choosing, concept, rankings)
+        for ranking, units in (("ACE", rankings[layer]), ("IoU", by_iou(found, layer, concept))):
+            curve = ul.removal_curve(measured, layer, concept, units[:20], counts=(20,), draws=8, **QUIET)
+            print(f"  {concept} at {layer} by {ranking}: removed {percent(curve.removed(0))}, others changed "
+                  f"{percent(curve.others_changed(0))}; random {percent(curve.removed_at_random(0))}, others "
+                  f"{percent(curve.others_changed_at_random(0))}", flush=True)  # fmt: skip
+        edit = ul.Ablate(layer, rankings[layer][:20])
+        gone = ul.measure_content(measured, edit, concept=concept, examples=0, **QUIET)
+        told = ", ".join(f"{c.name if c else 'nothing named'} {share:.0%}" for c, share in gone.instead()[:4])
+        print(f"  {concept}: instead {told}", flush=True)
 
 
 def insertion(count: int) -> None:
@@ -125,7 +136,7 @@ def insertion(count: int) -> None:
     samples, found = dissected(count)
     measured = ul.from_generator(samples.generator, min(count, 500), seed=2)
     for layer, concept in (("layer4", "door"), ("layer4", "tree")):
-        units = by_iou(found, layer, concept, 20)
+        units = by_iou(found, layer, concept)[:20]
         inserted = ul.insertion_map(measured, layer, concept, units, 2 * found[layer].threshold[units], **QUIET)
         print(inserted.frame().to_string(), flush=True)
 
@@ -136,10 +147,9 @@ def causal(count: int) -> None:
     measured = ul.from_generator(samples.generator, 500, seed=2)
     for concept in ("tree", "door"):
         layer, place = "layer4", found.vocabulary.index(concept)
-        start = found.iou(layer)[:, place]
         information = found.metric("information", layer)[:, place]
-        learnt = ul.causal_units(samples.subset(range(min(1000, count))), layer, concept, start, **QUIET)
-        rankings = {"ACE": learnt.units, "IoU": (-start).argsort(), "information": (-information).argsort()}
+        rankings = {"ACE": learnt(samples, found, layer, concept), "IoU": by_iou(found, layer, concept),
+                    "information": (-information).argsort(kind="stable")}  # fmt: skip
         for name, units in rankings.items():
             curve = ul.removal_curve(measured, layer, concept, units[:20], counts=COUNTS, draws=2, **QUIET)
             told = ", ".join(f"{n} units {percent(curve.removed(i))} others {percent(curve.others_changed(i))}"

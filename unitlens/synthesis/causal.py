@@ -33,10 +33,11 @@ def causal_units(
     concept: str | Concept,
     start: Any = None,
     *,
-    images: int = 192,
-    epochs: int = 6,
+    images: int = 96,
+    epochs: int = 12,
     rate: float = 0.05,
     penalty: float = 0.005,
+    elsewhere: float = 3.0,
     segmenter: Any = None,
     seed: int = 1,
     batch_size: int | None = None,
@@ -45,14 +46,18 @@ def causal_units(
 ) -> CausalUnits:
     """The units that take part in making a concept, by their learnt causal effect (ACE) [paper.md 7.2].
 
-    Every unit has a share alpha in 0..1. Where the concept is, units are removed by their share; where it is not but
-    could be, they are moved by their share towards their mean where it is. Alpha is learnt so that the first takes
-    away, and the second adds, as much of the concept as possible, with as few units as possible (penalty times the
-    sum of alpha squared).
+    Every unit has a share alpha in 0..1. In pictures that show the concept, units are removed everywhere by their
+    share; in pictures that do not, they are moved by their share, in one cell that could show it, towards their mean
+    where the concept is. Alpha is learnt so that the first takes away, and the second adds, as much of the concept as
+    possible, with as few units as possible and with as little change as possible where the concept never was. The
+    paper's method removes in one cell too and has no term for the rest of the picture; a concept wider than a cell is
+    then not seen to go, and units that every concept needs are liked.
 
     samples: see `from_generator`; all of them are looked at for where the concept is. start: (U,) numbers that alpha
         begins with, such as `dissection.iou(layer)[:, c]`, scaled to a maximum of 1; None = all alike.
-    images: pictures of each kind that alpha is learnt on. epochs, rate (of Adam), penalty, seed: of the search.
+    images: pictures of each kind that alpha is learnt on. epochs, rate (of Adam), seed: of the search. penalty: the
+        price of a whole unit, as a share of the concept's pixels. elsewhere: the price of change where the concept
+        is not, times its mean over all values, in 0..1.
     segmenter: one with a method `probability(images, concept)` that is differentiable, such as `SceneLabels`, or a
         joined one that holds it. batch_size, store: as in `measure_content`.
 
@@ -72,7 +77,8 @@ def causal_units(
     judge = _differentiable(trials.segmenter, asked)
     seen = _Seen.of(trials, layer, asked)
     first = _started(start, len(seen.values))
-    settings = {"images": images, "epochs": epochs, "rate": rate, "penalty": penalty, "seed": seed}
+    settings = {"images": images, "epochs": epochs, "rate": rate, "penalty": penalty, "elsewhere": elsewhere}
+    settings["seed"] = seed
     recipe = trials.recipe(
         kind="causal units", layer=layer, concept=[asked.name, asked.category], **settings, probe=samples.fingerprint,
         start=hashlib.sha256(first.tobytes()).hexdigest(),
@@ -80,7 +86,7 @@ def causal_units(
     keep = trials.source.store
     stored = keep.get(recipe, ("alpha", "losses")) if keep else None
     if stored is None:
-        search = _Search(trials, judge, asked, seen, penalty)
+        search = _Search(trials, judge, asked, seen, penalty, elsewhere)
         alpha, losses = search.run(first, images, epochs, rate, seed)
         stored = {"alpha": alpha, "losses": losses}, {}
         if keep:
@@ -149,16 +155,15 @@ class _Seen:
 class _Search:
     """The search for alpha."""
 
-    def __init__(self, trials: Trials, judge: Any, concept: Concept, seen: _Seen, penalty: float):
-        self.trials, self.judge, self.concept, self.seen, self.penalty = trials, judge, concept, seen, penalty
+    def __init__(self, trials: Trials, judge: Any, concept: Concept, seen: _Seen, penalty: float, elsewhere: float):
+        self.trials, self.judge, self.concept, self.seen = trials, judge, concept, seen
+        self.penalty, self.elsewhere = penalty, elsewhere
         self.values = torch.from_numpy(seen.values).float().to(trials.device)
 
-    def run(
-        self, start: np.ndarray, images: int, epochs: int, rate: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def run(self, start: np.ndarray, images: int, epochs: int, rate: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """alpha (U,) and the loss of every step."""
         dice = np.random.RandomState(seed)
-        present, where = self._present(images)
+        present = self._present(images, dice)
         absent, places = self._candidates(images, dice)
         alpha = torch.tensor(start, dtype=torch.float32, device=self.trials.device, requires_grad=True)
         optimizer, losses = torch.optim.Adam([alpha], lr=rate), []
@@ -168,11 +173,9 @@ class _Search:
                 orders = dice.permutation(len(present)), dice.permutation(len(absent))
                 for step in range(steps):
                     some, others = (order[step * BATCH : (step + 1) * BATCH] for order in orders)
-                    optimizer.zero_grad()
-                    kept = self._score(present[some], where[some], alpha, torch.zeros_like(self.values))
-                    put = self._score(absent[others], places[others], alpha, self.values)
-                    loss = kept.mean() - put.mean() + self.penalty * alpha.square().sum()
-                    loss.backward()
+                    loss = self._removed(present[some], alpha) + self.penalty * alpha.sum()
+                    loss = loss - self._inserted(absent[others], places[others], alpha).mean()
+                    (alpha.grad,) = torch.autograd.grad(loss, alpha)  # the models' own weights get no gradient
                     optimizer.step()
                     with torch.no_grad():
                         alpha.clamp_(0, 1)
@@ -180,12 +183,10 @@ class _Search:
                     meter.step()
         return alpha.detach().double().cpu().numpy(), np.array(losses)
 
-    def _present(self, images: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pictures with most of the concept in one cell, and these cells."""
-        peak = self.seen.presence.max(1)
-        chosen = np.argsort(-peak, kind="stable")[:images]
-        chosen = chosen[peak[chosen] > 0]
-        return chosen, self.seen.presence[chosen].argmax(1)
+    def _present(self, images: int, dice: np.random.RandomState) -> np.ndarray:
+        """Some of the pictures that show the concept."""
+        showing = np.flatnonzero(self.seen.presence.any(1))
+        return np.sort(dice.permutation(showing)[:images])
 
     def _candidates(self, images: int, dice: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Pictures that show least of the concept, and for each the cell of some drawn ones (where the concept often
@@ -199,20 +200,39 @@ class _Search:
         whole, best = torch.ones_like(self.values), []
         with torch.no_grad():
             for index, tried in zip(order, cells, strict=True):
-                score = self._score(np.full(len(tried), index), tried, whole, self.values)
+                score = self._inserted(np.full(len(tried), index), tried, whole)
                 best.append(int(tried[int(score.argmax())]))
         return order, np.array(best)
 
-    def _score(self, index: np.ndarray, cells: np.ndarray, alpha: Tensor, towards: Tensor) -> Tensor:
-        """How likely the cells show the concept when their units are moved by alpha towards some values: (B,)."""
-        trials, (rows, columns) = self.trials, self.seen.grid
-        latents = trials.latents(trials.samples.load([int(i) for i in index]))
-        output = self.seen.cut.head(latents)
+    def _removed(self, index: np.ndarray, alpha: Tensor) -> Tensor:
+        """How much of the concept is left, as a share of what there was, when units are removed everywhere by alpha,
+        and the price of what has changed where it was not."""
+        latents, output = self._outputs(index)
+        with at_rest(self.trials.generator, latents):
+            before, was = self._seen(output, latents)
+            with torch.enable_grad():
+                after, now = self._seen(output * (1 - alpha[None, :, None, None]), latents)
+                changed = ((1 - was)[:, None] * (after - before).abs()).mean()
+                return now.sum() / was.sum().clamp_min(1e-6) + self.elsewhere * changed
+
+    def _inserted(self, index: np.ndarray, cells: np.ndarray, alpha: Tensor) -> Tensor:
+        """How likely the cells show the concept when their units are moved by alpha to their values: (B,)."""
+        rows, columns = self.seen.grid
+        latents, output = self._outputs(index)
         places = torch.from_numpy(np.asarray(cells)).to(output.device)
         here = functional.one_hot(places, rows * columns).view(-1, 1, rows, columns).to(output)
         share = here * alpha[None, :, None, None]
-        with at_rest(trials.generator, latents), torch.enable_grad():
-            edited = output * (1 - share) + share * towards[None, :, None, None].to(output)
-            pictures = self.seen.cut.differentiable(edited, latents)
-            likely = self.judge.probability(pictures, self.concept)[:, None]  # (B, 1, H, W)
+        with at_rest(self.trials.generator, latents), torch.enable_grad():
+            edited = output * (1 - share) + share * self.values[None, :, None, None].to(output)
+            likely = self._seen(edited, latents)[1][:, None]
         return (functional.adaptive_avg_pool2d(likely, (rows, columns)) * here).sum((1, 2, 3))
+
+    def _outputs(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Latents of samples, and what the layer returns for them."""
+        latents = self.trials.latents(self.trials.samples.load([int(i) for i in index]))
+        return latents, self.seen.cut.head(latents)
+
+    def _seen(self, output: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """The pictures (B, 3, H, W) that follow, and how likely each pixel shows the concept (B, H, W)."""
+        pictures = self.seen.cut.differentiable(output, latents)
+        return pictures, self.judge.probability(pictures, self.concept)

@@ -34,8 +34,8 @@ class CausalUnits(Rich):
 
     @property
     def units(self) -> np.ndarray:
-        """All units, the one with the largest share first: int64 (U,)."""
-        return np.argsort(-self.alpha, kind="stable")
+        """All units, the one with the largest share first, and of equal ones that with most at the start: (U,)."""
+        return np.lexsort((-self.start, -self.alpha))
 
     def frame(self) -> pandas.DataFrame:
         """One row a unit, in their order: unit, alpha, start, value."""
