@@ -77,10 +77,9 @@ def causal_units(
     judge = _differentiable(trials.segmenter, asked)
     seen = _Seen.of(trials, layer, asked)
     first = _started(start, len(seen.values))
-    settings = {"images": images, "epochs": epochs, "rate": rate, "penalty": penalty, "elsewhere": elsewhere}
-    settings["seed"] = seed
     recipe = trials.recipe(
-        kind="causal units", layer=layer, concept=[asked.name, asked.category], **settings, probe=samples.fingerprint,
+        kind="causal units", layer=layer, concept=[asked.name, asked.category], images=images, epochs=epochs, rate=rate,
+        penalty=penalty, elsewhere=elsewhere, seed=seed, probe=samples.fingerprint,
         start=hashlib.sha256(first.tobytes()).hexdigest(),
     )  # fmt: skip
     keep = trials.source.store
