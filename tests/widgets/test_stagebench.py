@@ -179,6 +179,24 @@ def test_wrong_values_are_refused_in_words(world: dict[str, Any], view: Any) -> 
         ul.bench(**{**world, "layer": "layer7", "dissection": _other(world)})
 
 
+def test_learnt_units_come_first(widget_page: Any, world: dict[str, Any]) -> None:
+    share = np.zeros(192)
+    share[[7, 90]] = 0.5, 1
+    learnt = ul.CausalUnits(ul.Concept("tree"), LAYER, share, share, share, np.zeros(1))
+    view = ul.bench(**world, ranking=learnt, concept="tree", count=3)
+    assert view.units == [90, 7]  # no other has a share
+    page = rested(widget_page.show(view))
+    assert page.locator("[role=status]").inner_text() == (
+        "The 2 units that make tree most: removed altogether, everywhere.")  # fmt: skip
+    view.concept = "door"
+    assert view.units == [int(unit) for unit in world["dissection"].units_for("door", LAYER)[:3]]
+    view.close()
+    with pytest.raises(RecipeMismatch, match="ranking: it is of layer4"):
+        ul.bench(**{**world, "layer": "layer6"}, ranking=[learnt])
+    with pytest.raises(OptionError, match="takes what `causal_units` gives"):
+        ul.bench(**world, ranking="tree")
+
+
 def _other(world: dict[str, Any]) -> Any:
     """A dissection whose layer7 is another one."""
     import dataclasses
@@ -199,10 +217,12 @@ def test_words(run_node: Any) -> None:
     acts = {
         "cases": "[m.strengthWords('remove', 1), m.strengthWords('remove', 0.35), m.strengthWords('insert', 1.5)]",
         "one": "m.deedWords({concept: 'tree', action: 'remove', strength: 1, cell: [2, 3]}, 1)",
+        "learnt": "m.deedWords({concept: 'tree', action: 'remove', strength: 1, cell: []}, 4, true)",
         "none": "m.deedWords({concept: 'tree', action: 'remove', strength: 0, cell: []}, 4)",
         "change": "m.changeWords('sky', 0.5, 0.375)",
     }
     said = run_node({"name": name, "file": "stagebench.js", "act": act, "given": None} for name, act in acts.items())
     assert said["cases"] == ["removed altogether", "35 % removed", "set to 1.5 × threshold"]
     assert said["one"] == "The unit that matches tree best: removed altogether, at row 2, column 3."
+    assert said["learnt"] == "The 4 units that make tree most: removed altogether, everywhere."
     assert said["none"] == "All units are as they are." and said["change"] == "sky 50.0 % → 37.5 %"

@@ -18,6 +18,7 @@ from unitlens.models.samples import Samples
 from unitlens.synthesis.content import ContentEffect
 from unitlens.synthesis.cut import Cut
 from unitlens.synthesis.pixels import pixels_of
+from unitlens.synthesis.ranked import CausalUnits
 from unitlens.synthesis.trials import Trials
 
 ACTIONS = ("remove", "insert")
@@ -29,7 +30,10 @@ class Stage:
     units: U of the layer. grid: rows and columns of its cells. before: pictures uint8 (B, H, W, 3) as they are.
     """
 
-    def __init__(self, samples: Samples, layer: str, dissection: Dissection, segmenter: Any = None, count: int = 12):
+    def __init__(
+        self, samples: Samples, layer: str, dissection: Dissection, segmenter: Any = None, count: int = 12,
+        ranking: Sequence[CausalUnits] = (),
+    ):  # fmt: skip
         self.trials = Trials(samples, segmenter, store=False, show_progress=False)
         self.samples, self.layer, self.dissection = samples, layer, dissection
         self.batch = samples.load(range(min(count, len(samples))))
@@ -42,6 +46,11 @@ class Stage:
             raise RecipeMismatch(
                 f"dissection: its layer {layer} has {dissection.layer(layer).units} units, the generator's {self.units}"
             )
+        for learnt in ranking:
+            if (learnt.layer, len(learnt.alpha)) != (layer, self.units):
+                raise RecipeMismatch(f"ranking: it is of {learnt.layer} with {len(learnt.alpha)} units, the bench of "
+                                     f"{layer} with {self.units}; learn the shares of this layer's units")  # fmt: skip
+        self.learnt = {one.concept: one.units[one.alpha[one.units] > 0] for one in ranking}
         start = self.cut.pictures(self.output, self.latents)
         self.before = as_bytes(start)
         self._labels = self.trials.labels(start)
@@ -55,7 +64,10 @@ class Stage:
         return [c for c in (self.dissection.vocabulary[place] for place in order) if c in known]
 
     def order(self, concept: str | Concept) -> np.ndarray:
-        """The units by their IoU with a concept, best first."""
+        """The units by their learnt share in a concept, where it has been learnt, or by their IoU with it."""
+        concept = self.dissection.vocabulary[self.dissection.vocabulary.index(concept)]
+        if concept in self.learnt:
+            return self.learnt[concept]
         return self.dissection.units_for(concept, self.layer)
 
     def edit(self, units: Sequence[int], action: str, strength: float, cell: Sequence[int] = ()) -> UnitEdit:

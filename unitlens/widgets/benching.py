@@ -13,6 +13,7 @@ from unitlens.intervene.ranking import rank_units
 from unitlens.intervene.workbench import Workbench
 from unitlens.models.samples import Samples
 from unitlens.store import Store
+from unitlens.synthesis.ranked import CausalUnits
 from unitlens.synthesis.stage import Stage
 from unitlens.widgets.bench import STATE, Bench
 from unitlens.widgets.benchdata import BenchData
@@ -29,7 +30,7 @@ def bench(
     probe: ProbeSet,
     dissection: Dissection | None = None,
     *,
-    ranking: Importance | None = None,
+    ranking: Importance | CausalUnits | Sequence[CausalUnits] | None = None,
     classes: Mapping[str, Sequence[int]] | None = None,
     unit_axis: int | None = None,
     preprocess: Any = None,
@@ -50,6 +51,7 @@ def bench(
     For a generator, probe: samples of it (see `from_generator`; the first 12 are on view), and dissection: of them. The
     view is then another one: choose a concept, drag how many of its units are removed or inserted and how strongly,
     everywhere or at one place, and see the pictures change; see `StageBench`. segmenter: as in `measure_content`.
+    ranking: what `causal_units` gives for one concept or several; the others' units come by their IoU.
 
     traits: what the view starts with, such as
     name="beach", count=20; see `Bench`.
@@ -63,7 +65,7 @@ def bench(
     Raises LayerNotFound, OptionError, ProbeError, RecipeMismatch (a ranking or dissection of something else).
     """
     if isinstance(probe, Samples):
-        return _stage(model, layer, probe, dissection, segmenter, traits)
+        return _stage(model, layer, probe, dissection, ranking, segmenter, traits)
     unknown = [name for name in traits if name not in (*STATE, "measure", "shown", "layout")]
     if unknown:
         raise OptionError(f"bench: unknown option {unknown[0]!r}; expected one of {', '.join((*STATE, 'measure'))}")
@@ -73,12 +75,12 @@ def bench(
                               "batch_size": batch_size, "show_progress": show_progress}  # fmt: skip
     held = Workbench(model, layer, probe, **shared)
     _check(held, ranking, dissection)
-    ranked = ranking or rank_units(model, layer, probe, store=store, **shared)
+    ranked = ranking if isinstance(ranking, Importance) else rank_units(model, layer, probe, store=store, **shared)
     return Bench(BenchData(held, ranked, dissection), **traits)
 
 
 def _stage(
-    model: nn.Module, layer: str, samples: Samples, dissection: Dissection | None, segmenter: Any,
+    model: nn.Module, layer: str, samples: Samples, dissection: Dissection | None, ranking: Any, segmenter: Any,
     traits: Mapping[str, Any],
 ) -> StageBench:  # fmt: skip
     """The bench of a generator."""
@@ -89,14 +91,17 @@ def _stage(
             "dissection: the bench of a generator chooses units by concept; pass what "
             "dissect(generator, layer, samples) gives"
         )
+    learnt = () if ranking is None else (ranking,) if isinstance(ranking, CausalUnits) else ranking
+    if not isinstance(learnt, Sequence) or not all(isinstance(one, CausalUnits) for one in learnt):
+        raise OptionError(f"ranking: the bench of a generator takes what `causal_units` gives, got {ranking!r}")
     known = (*STAGE_STATE, "look", "layout")
     unknown = [name for name in traits if name not in known]
     if unknown:
         raise OptionError(f"bench: unknown option {unknown[0]!r}; expected one of {', '.join(known)}")
-    return StageBench(Stage(samples, layer, dissection, segmenter), **traits)
+    return StageBench(Stage(samples, layer, dissection, segmenter, ranking=learnt), **traits)
 
 
-def _check(held: Workbench, ranking: Importance | None, dissection: Dissection | None) -> None:
+def _check(held: Workbench, ranking: object, dissection: Dissection | None) -> None:
     """Raises RecipeMismatch where ranking or dissection are of another layer, model or other classes."""
     if ranking is not None:
         if not isinstance(ranking, Importance):

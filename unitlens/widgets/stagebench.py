@@ -59,6 +59,7 @@ class StageBench(LiveView):
         about = {
             "layer": stage.layer, "model": name, "units": stage.units, "concepts": names, "grid": list(stage.grid),
             "pictures": len(stage.before), "most": {n: len(stage.order(n)) for n in names},
+            "learnt": [concept.name for concept in stage.learnt],
         }  # fmt: skip
         super().__init__(self._answered, Html("", ""), **{"_about": about, "concept": names[0], **traits})
         self._history = History(self._state())

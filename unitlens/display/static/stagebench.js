@@ -26,12 +26,13 @@ export function changeWords(name, before, after) {
   return `${name} ${percent(before)} → ${percent(after)}`;
 }
 
-/** What is done, in one sentence. @param {any} state @param {number} units */
-export function deedWords(state, units) {
-  const who = units === 1 ? `The unit that matches ${state.concept}` : `The ${units} units that match ${state.concept}`;
+/** What is done, in one sentence. @param {any} state @param {number} units @param {boolean} [learnt] by learnt share */
+export function deedWords(state, units, learnt = false) {
+  const verb = learnt ? ["makes", "make"] : ["matches", "match"];
+  const who = units === 1 ? `The unit that ${verb[0]} ${state.concept}` : `The ${units} units that ${verb[1]} ${state.concept}`;
   const where = state.cell.length ? `at row ${state.cell[0]}, column ${state.cell[1]}` : "everywhere";
   if (!units || (state.action === "remove" && state.strength === 0)) return "All units are as they are.";
-  return `${who} best: ${strengthWords(state.action, state.strength)}, ${where}.`;
+  return `${who} ${learnt ? "most" : "best"}: ${strengthWords(state.action, state.strength)}, ${where}.`;
 }
 
 class StageBench {
@@ -221,7 +222,7 @@ class StageBench {
       mark.hidden = !state.cell.length;
       if (state.cell.length) Object.assign(mark.style, { top: `${(100 * state.cell[0]) / rows}%`, left: `${(100 * state.cell[1]) / columns}%`, height: `${100 / rows}%`, width: `${100 / columns}%` });
     });
-    const words = deedWords(state, this.answer ? this.answer.units : units);
+    const words = deedWords(state, this.answer ? this.answer.units : units, about.learnt.includes(state.concept));
     if (this.words.textContent !== words) this.words.textContent = words;
     this.painted += 1;
     this.root.dataset.painted = String(this.painted);
